@@ -1,0 +1,175 @@
+"""Operator regression: map input functions to target functions, on the grid where the target is sampled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from sciml.data import Batch, Dataset, Split
+from sciml.errors import ConfigError
+from sciml.metrics.functional import relative_h1, relative_l2
+from sciml.spaces import RegularGrid
+from sciml.train.binding import Binding, bind
+from sciml.train.normalizer import FieldNormalizer
+from sciml.train.task import Metric, Step, Task
+
+__all__ = ["OperatorRegression"]
+
+_LOSSES = ("mse", "relative_l2", "relative_h1")
+
+
+class OperatorRegression(Task):
+    r"""Learns an operator :math:`G: x \mapsto y` from pairs of sampled functions.
+
+    Inputs and targets are standardised per channel with statistics of the training split. The loss compares
+    standardised functions; metrics and predictions are in the units of the data.
+
+    Args:
+        loss: ``mse``, ``relative_l2`` or ``relative_h1`` (the last needs a grid).
+        normalize: Standardise floating-point inputs and targets; a list names the fields.
+        target: Batch key of the target function.
+        optimizer: Optimizer when the run names none.
+
+    Shapes:
+        - **x**, **y**: ``(batch, channels, *grid)`` or as the dataset says; a model may give ``(batch, points)`` for a
+          scalar target on a grid.
+
+    Raises:
+        ConfigError: If the loss is unknown, or needs a grid that the data lack.
+    """
+
+    def __init__(
+        self,
+        loss: str = "relative_l2",
+        normalize: bool | list[str] = True,
+        target: str = "y",
+        optimizer: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if loss not in _LOSSES:
+            raise ConfigError(f"task.loss is {loss!r}, expected one of {', '.join(_LOSSES)}.")
+        self.loss = loss
+        self.normalize = normalize
+        self.target = target
+        self.optimizer = optimizer
+        self.normalizer = FieldNormalizer({})
+        self._coords: dict[tuple[Any, ...], Tensor] = {}
+        self._binding: Binding | None = None
+        self._loss: Callable[[Tensor, Tensor], Tensor] | None = None
+
+    def settings(self) -> dict[str, Any]:
+        return {"loss": self.loss, "normalize": self.normalize, "target": self.target}
+
+    def setup(self, dataset: Dataset) -> None:
+        super().setup(dataset)
+        train = dataset.train
+        if self.target not in train.tensors:
+            raise ConfigError(f"the data hold {sorted(train.tensors)}, but the task's target is {self.target!r}.")
+        names = self._fields_to_normalize(dataset)
+        channels = {name: spec.channels for name, spec in dataset.spec.fields.items()}
+        self.normalizer = FieldNormalizer.fit(train, names, channels)
+        self._loss = self._make_loss()
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self.normalizer = FieldNormalizer.like(state, prefix="normalizer.fields.")
+        super().restore(state)
+
+    def _fields_to_normalize(self, dataset: Dataset) -> list[str]:
+        if isinstance(self.normalize, bool):
+            roles = [*dataset.spec.inputs, *dataset.spec.targets] if self.normalize else []
+            return [field.name for field in roles if dataset.train[field.name].is_floating_point()]
+        return list(self.normalize)
+
+    def _make_loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        grid = self.grids.get(self.target)
+        if self.loss == "mse":
+            return nn.functional.mse_loss
+        if self.loss == "relative_l2":
+            return lambda prediction, target: relative_l2(prediction, target, _weights(grid, prediction)).mean()
+        if grid is None:
+            raise ConfigError(f"task.loss relative_h1 needs the grid of {self.target!r}, and the dataset has none.")
+        return lambda prediction, target: relative_h1(prediction, target, grid).mean()
+
+    def bind(self, model: nn.Module, keys: Sequence[str], inputs: Mapping[str, str] | None = None) -> None:
+        self._binding = bind(model, [key for key in keys if key != self.target], inputs)
+
+    def prepare(self, split: Split) -> Split:
+        encoded = split.map(self.encode)
+        grid = split.grids.get(self.target)
+        if grid is None or "coords" in split.tensors:
+            return encoded
+        coords = self._query_points(tuple(grid.shape), split[self.target])
+        return replace(encoded, tensors={**encoded.tensors, "coords": coords}, shared=encoded.shared | {"coords"})
+
+    def _query_points(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """Points ``(points, dim)`` of the target's grid at any resolution, for models that take coordinates."""
+        key = (shape, like.dtype, like.device)
+        if key not in self._coords:
+            grid = replace(self.grids[self.target], shape=shape)
+            self._coords[key] = grid.points.to(dtype=like.dtype, device=like.device)
+        return self._coords[key]
+
+    def encode(self, batch: Batch) -> Batch:
+        return self.normalizer.encode(batch)
+
+    def compute(self, model: nn.Module, batch: Batch) -> Step:
+        assert self._binding is not None
+        assert self._loss is not None
+        target = batch[self.target]
+        output = _like(self._binding(model, batch), target)
+        return Step(self._loss(output, target), output)
+
+    def predict(self, model: nn.Module, batch: Batch) -> Tensor:
+        if self._binding is None:
+            raise ConfigError("the task is not bound to a model yet: fit it, or load it with sciml.load.")
+        inputs = self.encode({name: value for name, value in batch.items() if name != self.target})
+        shape: tuple[int, ...] | None = None
+        if "coords" in self._binding.arguments.values() and "coords" not in inputs and self.target in self.grids:
+            source = batch[self.target] if self.target in batch else next(iter(inputs.values()))
+            shape = tuple(source.shape[2:])
+            inputs["coords"] = self._query_points(shape, next(iter(inputs.values())))
+        output = self._binding(model, inputs)
+        if self.target in batch:
+            output = _like(output, batch[self.target])
+        elif shape is not None and output.shape[-1] == math.prod(shape):
+            output = output.reshape(len(output), -1, *shape)
+        return self.normalizer[self.target].inverse(output) if self.target in self.normalizer else output
+
+    def metrics(self) -> Mapping[str, Metric]:
+        target = self.target
+
+        def l2(prediction: Tensor, batch: Batch, split: Split) -> Tensor:
+            return relative_l2(prediction, batch[target], _weights(split.grids.get(target), prediction))
+
+        def mse(prediction: Tensor, batch: Batch, split: Split) -> Tensor:
+            return (prediction - batch[target]).square().flatten(1).mean(1)
+
+        def h1(prediction: Tensor, batch: Batch, split: Split) -> Tensor:
+            return relative_h1(prediction, batch[target], split.grids[target])
+
+        return {"relative_l2": l2, "mse": mse} | ({"relative_h1": h1} if target in self.grids else {})
+
+    def configure_optimizers(self, model: nn.Module) -> Mapping[str, Any]:
+        return {"optimizer": self.optimizer or {"name": "adamw", "lr": 1e-3}}
+
+
+def _weights(grid: RegularGrid | None, like: Tensor) -> Tensor | None:
+    if grid is None:
+        return None
+    return grid.weights_nd(dtype=like.dtype, device=like.device)
+
+
+def _like(output: Tensor, target: Tensor) -> Tensor:
+    """The output in the shape of the target: a scalar function on a grid may come as a list of points."""
+    if output.shape == target.shape:
+        return output
+    if len(output) == len(target) and output.numel() == target.numel():
+        return output.reshape(target.shape)
+    raise ConfigError(
+        f"the model gives {tuple(output.shape)}, the target has {tuple(target.shape)}. "
+        "Check the number of output channels, and that the model's query points are those of the target."
+    )

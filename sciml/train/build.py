@@ -1,0 +1,124 @@
+"""Models by name, and what must be remembered to build the same model again."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from torch import nn
+
+from sciml.errors import ConfigError
+from sciml.registry import ModelSpec, model_spec, registry
+from sciml.spaces import DataSpec, FieldSpec, RegularGrid
+
+__all__ = ["Origin", "build_model", "origin_of", "spec_from_dict", "spec_to_dict"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model came from.
+
+    Attributes:
+        name: Registry name.
+        arguments: What the user gave.
+        spec: The data specification that filled in the rest, or None.
+    """
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    spec: DataSpec | None = None
+
+
+_ORIGINS: WeakKeyDictionary[nn.Module, Origin] = WeakKeyDictionary()
+
+
+def build_model(name: str, spec: DataSpec | None = None, **arguments: Any) -> nn.Module:
+    """A registered model, with sizes that were left out taken from a data specification.
+
+    Args:
+        name: Registry name.
+        spec: Specification of the dataset; None builds from the arguments alone.
+        **arguments: Arguments of the model.
+
+    Raises:
+        UnknownNameError: If no model has this name.
+        ConfigError: If the arguments do not fit the model.
+    """
+    entry = model_spec(name)
+    build = entry.from_spec if spec is not None and entry.from_spec is not None else None
+    try:
+        model = build(spec, **arguments) if build is not None else entry.build(**arguments)
+    except TypeError as error:
+        # A wrong call is the user's mistake; a TypeError from inside the model keeps its traceback.
+        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+            raise
+        raise ConfigError(f"model {name}: {error}. Its arguments: {', '.join(_arguments(entry))}.") from error
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"model {name} built a {type(model).__name__}, expected a torch.nn.Module.")
+    _ORIGINS[model] = Origin(name, dict(arguments), spec if build is not None else None)
+    return model
+
+
+def _arguments(entry: ModelSpec) -> list[str]:
+    return [name for name in inspect.signature(entry.build).parameters if name != "self"]
+
+
+def origin_of(model: nn.Module) -> Origin | None:
+    """How to build this model again, or None when that is not known.
+
+    A model made by :func:`build_model` remembers it. For an instance of a registered class, the constructor's arguments
+    are read from attributes of the same names, if all of them are plain data.
+    """
+    if model in _ORIGINS:
+        return _ORIGINS[model]
+    for name, entry in registry("models").items():
+        if entry.error is None and entry.value.endswith(f":{type(model).__name__}"):
+            if model_spec(name).build is not type(model):
+                continue
+            parameters = inspect.signature(type(model)).parameters
+            if not all(hasattr(model, key) and _is_plain(getattr(model, key)) for key in parameters):
+                return None
+            return Origin(name, {key: getattr(model, key) for key in parameters})
+    return None
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(_is_plain(part) for part in value)
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_plain(part) for key, part in value.items())
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def spec_to_dict(spec: DataSpec) -> dict[str, Any]:
+    """A data specification as plain data."""
+    return {
+        "task": spec.task,
+        "name": spec.name,
+        "fields": {name: dataclasses.asdict(value) for name, value in spec.fields.items()},
+    }
+
+
+def spec_from_dict(data: Mapping[str, Any]) -> DataSpec:
+    """The inverse of :func:`spec_to_dict`."""
+    fields = {}
+    for name, value in data["fields"].items():
+        grid = value["grid"]
+        fields[name] = FieldSpec(
+            **{**value, "shape": tuple(value["shape"]), "grid": None if grid is None else grid_from_dict(grid)}
+        )
+    return DataSpec(fields, task=data["task"], name=data["name"])
+
+
+def grid_from_dict(data: Mapping[str, Any]) -> RegularGrid:
+    """A grid from plain data."""
+    return RegularGrid(
+        shape=tuple(data["shape"]),
+        bounds=tuple(tuple(pair) for pair in data["bounds"]),
+        periodic=data["periodic"] if isinstance(data["periodic"], bool) else tuple(data["periodic"]),
+        alignment=data["alignment"],
+    )

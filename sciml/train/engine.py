@@ -1,0 +1,141 @@
+"""Devices, precision and processes: a plain engine for one device, lightning-fabric for everything else.
+
+The plain engine adds nothing to a step. Fabric is imported only when it is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from sciml.errors import ConfigError
+
+__all__ = ["Engine", "FabricEngine", "make_engine"]
+
+ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
+_PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true")
+
+
+class Engine:
+    """One device, float32 or float64, no wrapping.
+
+    Attributes:
+        device: Where model and batches live.
+        rank: Index of this process.
+        world_size: Number of processes.
+    """
+
+    rank = 0
+    world_size = 1
+
+    def __init__(self, device: torch.device, dtype: torch.dtype | None = None) -> None:
+        self.device = device
+        self.dtype = dtype
+
+    def prepare(self, model: nn.Module) -> nn.Module:
+        """Move the model to the device and give it the dtype of the run."""
+        return model.to(self.device, self.dtype) if self.dtype else model.to(self.device)
+
+    def setup(self, model: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimizer]:
+        """Wrap for several processes or mixed precision."""
+        return model, optimizer
+
+    def backward(self, loss: Tensor) -> None:
+        """Gradients of the loss."""
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def unscale(self, optimizer: Optimizer) -> None:
+        """Undo a loss scale before gradients are looked at."""
+
+    @contextmanager
+    def no_sync(self, model: nn.Module, enabled: bool) -> Iterator[None]:
+        """Leave out the gradient reduction between processes, for all micro-batches but the last."""
+        yield
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Sum over processes."""
+        return values
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+
+
+class FabricEngine(Engine):
+    """Several devices, mixed precision, or a strategy by name."""
+
+    def __init__(self, accelerator: str, devices: Any, num_nodes: int, strategy: Any, precision: str) -> None:
+        from lightning_fabric import Fabric
+
+        self.fabric = Fabric(
+            accelerator=accelerator,
+            devices=devices,
+            num_nodes=num_nodes,
+            strategy=strategy,
+            precision=precision,  # type: ignore[arg-type]
+        )
+        self.fabric.launch()
+        super().__init__(self.fabric.device, torch.float64 if precision == "64-true" else None)
+        self.rank = self.fabric.global_rank
+        self.world_size = self.fabric.world_size
+
+    def setup(self, model: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimizer]:
+        wrapped, wrapped_optimizer = self.fabric.setup(model, optimizer)
+        return wrapped, wrapped_optimizer
+
+    def backward(self, loss: Tensor) -> None:
+        self.fabric.backward(loss)
+
+    def unscale(self, optimizer: Optimizer) -> None:
+        scaler = getattr(self.fabric._precision, "scaler", None)
+        if scaler is not None:
+            self.fabric._precision.unscale_gradients(optimizer)
+
+    @contextmanager
+    def no_sync(self, model: nn.Module, enabled: bool) -> Iterator[None]:
+        if self.world_size == 1 or not enabled:
+            yield
+            return
+        with self.fabric.no_backward_sync(model, enabled=True):  # type: ignore[arg-type]
+            yield
+
+    def sum(self, values: Tensor) -> Tensor:
+        if self.world_size == 1:
+            return values
+        total = self.fabric.all_reduce(values, reduce_op="sum")
+        assert isinstance(total, Tensor)
+        return total
+
+    def barrier(self) -> None:
+        self.fabric.barrier()
+
+
+def make_engine(accelerator: str, devices: Any, num_nodes: int, strategy: Any, precision: str) -> Engine:
+    """The plain engine where it suffices, else Fabric.
+
+    Raises:
+        ConfigError: If the accelerator or precision is unknown, or the accelerator is not there.
+    """
+    if accelerator not in ACCELERATORS:
+        raise ConfigError(f"accelerator is {accelerator!r}, expected one of {', '.join(ACCELERATORS)}.")
+    if precision not in _PRECISIONS:
+        raise ConfigError(f"precision is {precision!r}, expected one of {', '.join(_PRECISIONS)}.")
+    if accelerator in ("cuda", "gpu") and not torch.cuda.is_available():
+        raise ConfigError(f"accelerator is {accelerator!r}, but torch sees no CUDA device. Use accelerator='cpu'.")
+    launched_outside = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
+    plain = devices in (1, "1") and num_nodes == 1 and strategy == "auto" and precision in ("32-true", "64-true")
+    if not plain or launched_outside:
+        return FabricEngine(accelerator, devices, num_nodes, strategy, precision)
+    return Engine(_single_device(accelerator), torch.float64 if precision == "64-true" else None)
+
+
+def _single_device(accelerator: str) -> torch.device:
+    if accelerator in ("cuda", "gpu") or (accelerator == "auto" and torch.cuda.is_available()):
+        return torch.device("cuda", torch.cuda.current_device())
+    if accelerator == "mps":
+        return torch.device("mps")
+    return torch.device("cpu")

@@ -1,0 +1,70 @@
+"""Is everything finite, and if not, where did it begin?"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["all_finite", "first_non_finite_module", "first_non_finite_parameter"]
+
+
+def all_finite(tensors: Sequence[Tensor]) -> bool:
+    """True when no value of any tensor is NaN or infinite.
+
+    Example:
+        >>> all_finite([torch.ones(2), torch.tensor([1.0, float("nan")])])
+        False
+    """
+    if not tensors:
+        return True
+    # The maximum norm is exact: it neither overflows nor loses a NaN, unlike the sum or the Euclidean norm.
+    norms = torch._foreach_norm(list(tensors), float("inf"))
+    if len({norm.device for norm in norms}) > 1 or len({norm.dtype for norm in norms}) > 1:
+        return all(bool(torch.isfinite(norm)) for norm in norms)
+    return bool(torch.isfinite(torch.stack(norms)).all())
+
+
+def first_non_finite_parameter(model: nn.Module, gradients: bool) -> str | None:
+    """Name of the first parameter whose value (or gradient) is not finite."""
+    for name, parameter in model.named_parameters():
+        value = parameter.grad if gradients else parameter
+        if value is not None and not bool(torch.isfinite(value).all()):
+            return name
+    return None
+
+
+def first_non_finite_module(model: nn.Module, run: Any) -> str | None:
+    """Repeat a forward pass and name the first module whose output is not finite.
+
+    Args:
+        model: The model.
+        run: Function without arguments that calls the model.
+    """
+    found: list[str] = []
+
+    def watch(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if not found and not all(bool(torch.isfinite(t).all()) for t in _tensors(output)):
+                found.append(name or type(module).__name__)
+
+        return hook
+
+    handles = [module.register_forward_hook(watch(name)) for name, module in model.named_modules()]
+    try:
+        with torch.no_grad():
+            run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else None
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value] if value.is_floating_point() or value.is_complex() else []
+    if isinstance(value, Mapping):
+        return [t for part in value.values() for t in _tensors(part)]
+    if isinstance(value, list | tuple):
+        return [t for part in value for t in _tensors(part)]
+    return []

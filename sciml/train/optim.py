@@ -1,0 +1,136 @@
+"""Optimizers and learning-rate schedules from ``{"name": ..., arguments}``: the one place where their names resolve."""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer, lr_scheduler
+
+from sciml.errors import ConfigError, unknown_name
+
+__all__ = ["OPTIMIZERS", "SCHEDULERS", "Schedule", "build_optimizer", "build_schedule"]
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "adagrad": torch.optim.Adagrad,
+    "adamax": torch.optim.Adamax,
+    "lbfgs": torch.optim.LBFGS,
+    "nadam": torch.optim.NAdam,
+    "radam": torch.optim.RAdam,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
+
+Interval = Literal["step", "epoch", "metric"]
+
+SCHEDULERS: dict[str, tuple[type[Any], Interval]] = {
+    "constant": (lr_scheduler.ConstantLR, "epoch"),
+    "cosine": (lr_scheduler.CosineAnnealingLR, "step"),
+    "exponential": (lr_scheduler.ExponentialLR, "epoch"),
+    "linear": (lr_scheduler.LinearLR, "step"),
+    "multistep": (lr_scheduler.MultiStepLR, "epoch"),
+    "onecycle": (lr_scheduler.OneCycleLR, "step"),
+    "plateau": (lr_scheduler.ReduceLROnPlateau, "metric"),
+    "step": (lr_scheduler.StepLR, "epoch"),
+}
+
+# Arguments that default to the length of the run, counted in the units of the schedule.
+_RUN_LENGTH = {"cosine": "T_max", "linear": "total_iters", "onecycle": "total_steps"}
+
+
+@dataclass
+class Schedule:
+    """A learning-rate scheduler and when it steps.
+
+    Attributes:
+        scheduler: The torch scheduler.
+        interval: After every optimizer step, every epoch, or every validation with the monitored metric.
+    """
+
+    scheduler: Any
+    interval: Interval
+
+
+def build_optimizer(config: Mapping[str, Any], model: nn.Module) -> Optimizer:
+    """The named torch optimizer over the trainable parameters of a model.
+
+    The fused implementation is used where it exists and every parameter is real and floating point.
+
+    Args:
+        config: ``name`` and the arguments of the optimizer.
+        model: The model.
+
+    Raises:
+        ConfigError: If an argument does not exist or has a wrong value, or nothing is trainable.
+        UnknownNameError: If there is no such optimizer.
+
+    Example:
+        >>> build_optimizer({"name": "sgd", "lr": 0.1}, nn.Linear(2, 1)).defaults["lr"]
+        0.1
+    """
+    name, arguments = _split_name("optimizer", config, OPTIMIZERS)
+    cls = OPTIMIZERS[name]
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise ConfigError(f"{type(model).__name__} has no trainable parameter: nothing to optimise.")
+    if "fused" not in arguments and _can_fuse(cls, parameters):
+        arguments["fused"] = True
+    return _construct("optimizer", name, cls, parameters, arguments)
+
+
+def build_schedule(config: Mapping[str, Any], optimizer: Optimizer, num_steps: int | None, num_epochs: int) -> Schedule:
+    """The named torch scheduler, with the length of the run filled in where it is left out.
+
+    Args:
+        config: ``name``, the arguments of the scheduler, and optionally ``interval`` (step, epoch or metric).
+        optimizer: The optimizer.
+        num_steps: Optimizer steps of the whole run.
+        num_epochs: Epochs of the whole run.
+
+    Raises:
+        ConfigError: If an argument does not exist or has a wrong value.
+        UnknownNameError: If there is no such scheduler.
+    """
+    name, arguments = _split_name("scheduler", config, SCHEDULERS)
+    cls, default_interval = SCHEDULERS[name]
+    interval = arguments.pop("interval", default_interval)
+    if interval not in ("step", "epoch", "metric"):
+        raise ConfigError(f"scheduler.interval is {interval!r}, expected step, epoch or metric.")
+    length = _RUN_LENGTH.get(name)
+    if length is not None and arguments.get(length) is None and not (name == "onecycle" and "epochs" in arguments):
+        arguments[length] = num_steps if interval == "step" else num_epochs
+    return Schedule(_construct("scheduler", name, cls, optimizer, arguments), interval)
+
+
+def _split_name(kind: str, config: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    arguments = dict(config)
+    name = arguments.pop("name", None)
+    if not isinstance(name, str):
+        raise ConfigError(f"{kind} needs a name, given {dict(config)}. Known {kind}s: {', '.join(sorted(known))}.")
+    if name.lower() not in known:
+        raise unknown_name(kind, name, known)
+    return name.lower(), arguments
+
+
+def _construct(kind: str, name: str, cls: type[Any], first: Any, arguments: dict[str, Any]) -> Any:
+    accepted = [p for p in inspect.signature(cls).parameters if p not in ("self", "params", "optimizer")]
+    unknown = sorted(set(arguments) - set(accepted))
+    if unknown:
+        raise ConfigError(f"{kind} {name} has no argument {', '.join(unknown)}. Its arguments: {', '.join(accepted)}.")
+    try:
+        return cls(first, **arguments)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{kind} {name} with {arguments}: {error}") from error
+
+
+def _can_fuse(cls: type[Optimizer], parameters: Iterable[Tensor]) -> bool:
+    if "fused" not in inspect.signature(cls).parameters:
+        return False
+    return all(
+        parameter.is_floating_point() and parameter.device.type in ("cpu", "cuda") and not parameter.is_sparse
+        for parameter in parameters
+    )

@@ -1,0 +1,46 @@
+"""Fixtures that several test folders share."""
+
+import pytest
+import torch
+from torch import nn
+
+from sciml.data import Dataset, Split
+from sciml.spaces import DataSpec, FieldSpec, RegularGrid
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def line_data() -> Dataset:
+    """A small linear problem on a periodic line: y is a shifted and scaled x, with 22, 6 and 6 samples."""
+    grid = RegularGrid(shape=(8,), bounds=((0.0, 1.0),), periodic=True)
+    generator = torch.Generator().manual_seed(7)
+
+    def split(num: int) -> Split:
+        x = torch.randn(num, 1, 8, generator=generator)
+        return Split({"x": x, "y": 2 * x.roll(1, -1) + 1}, grids={"x": grid, "y": grid})
+
+    fields = {name: FieldSpec(name, role, 1, (8,), grid=grid) for name, role in (("x", "input"), ("y", "target"))}
+    return Dataset({"train": split(22), "val": split(6), "test": split(6)}, DataSpec(fields), "line")
+
+
+class Net(nn.Module):
+    """A two-layer network with dropout for fields of eight points."""
+
+    def __init__(self, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Flatten(), nn.Linear(8, 16), nn.Tanh(), nn.Dropout(dropout), nn.Linear(16, 8), nn.Unflatten(1, (1, 8))
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Fields ``(batch, 1, 8)`` to fields of the same shape."""
+        return self.layers(x)
+
+
+@pytest.fixture
+def make_net() -> type[Net]:
+    return Net

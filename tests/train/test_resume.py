@@ -1,0 +1,229 @@
+"""A stopped run, resumed, equals the run that was never stopped; and nothing is lost on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from sciml.data import Dataset
+from sciml.errors import CheckpointError, ConfigError
+from sciml.methods import GradientNoise
+from sciml.tasks import OperatorRegression
+from sciml.train import EMA, Phase, RunFolder, Trainer
+from sciml.train.checkpoint import load_checkpoint, save_checkpoint
+from sciml.train.randomness import restore_rng, rng_state
+
+SCRIPT = Path(__file__).with_name("resume_script.py")
+
+
+def run_script(*args: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, check=check, timeout=120)
+
+
+def assert_same_run(first: Path, second: Path) -> None:
+    a, b = load_checkpoint(first), load_checkpoint(second)
+
+    def compare(x: Any, y: Any, where: str) -> None:
+        assert type(x) is type(y), where
+        if isinstance(x, torch.Tensor):
+            assert torch.equal(x, y), where
+        elif isinstance(x, dict):
+            assert x.keys() == y.keys(), where
+            for key in x:
+                compare(x[key], y[key], f"{where}.{key}")
+        elif isinstance(x, list):
+            assert len(x) == len(y), where
+            for index, pair in enumerate(zip(x, y, strict=True)):
+                compare(*pair, f"{where}[{index}]")
+        else:
+            assert x == y, where
+
+    compare(a, b, "state")
+
+
+@pytest.mark.parametrize("stop", [3, 5, 12])
+def test_a_run_resumed_in_a_new_process_equals_the_unbroken_run(stop: int, tmp_path: Path) -> None:
+    # Dropout, a step schedule, EMA and gradient noise; 22 samples in batches of 5: steps 3 and 12 are in mid-epoch.
+    run_script("--out", tmp_path / "whole", "--steps", 17)
+    run_script("--out", tmp_path / "parts", "--steps", 17, "--stop", stop)
+    assert load_checkpoint(tmp_path / "parts/checkpoints/last.pt")["loop"]["step"] == stop
+    run_script("--out", tmp_path / "parts", "--steps", 17, "--resume")
+    assert_same_run(tmp_path / "whole/checkpoints/last.pt", tmp_path / "parts/checkpoints/last.pt")
+    assert (tmp_path / "whole/metrics.csv").read_bytes() == (tmp_path / "parts/metrics.csv").read_bytes()
+    assert (tmp_path / "whole/model.safetensors").read_bytes() == (tmp_path / "parts/model.safetensors").read_bytes()
+
+
+def test_a_kill_in_the_middle_of_saving_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
+    killed = run_script("--out", tmp_path / "run", "--steps", 17, "--kill-in-save", 3, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert load_checkpoint(tmp_path / "run/checkpoints/last.pt")["loop"]["step"] == 8
+    run_script("--out", tmp_path / "run", "--steps", 17, "--resume")
+    run_script("--out", tmp_path / "whole", "--steps", 17)
+    assert_same_run(tmp_path / "whole/checkpoints/last.pt", tmp_path / "run/checkpoints/last.pt")
+    assert (tmp_path / "whole/metrics.csv").read_bytes() == (tmp_path / "run/metrics.csv").read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_says_how_to_go_on(number: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT), "--out", str(tmp_path / "run"), "--steps", "1000000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run/metrics.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    error = process.communicate(timeout=60)[1]
+    assert number.name in error
+    assert "--resume" in error
+    state = load_checkpoint(tmp_path / "run/checkpoints/last.pt")
+    assert state["loop"]["step"] > 0
+
+
+def fit(model: nn.Module, data: Dataset, run: Path | None, resume: str | None = None, **kwargs: Any) -> None:
+    settings: dict[str, Any] = {"max_epochs": 2, "batch_size": 5, **kwargs}
+    Trainer(progress=False, run_dir=run, accelerator="cpu", **settings).fit(model, data, resume=resume)
+
+
+def test_an_existing_run_folder_is_not_touched(line_data: Dataset, make_net: Any, tmp_path: Path) -> None:
+    fit(make_net(), line_data, tmp_path / "run")
+    before = (tmp_path / "run/metrics.csv").read_bytes()
+    with pytest.raises(ConfigError, match=r"--resume.*--overwrite"):
+        fit(make_net(), line_data, tmp_path / "run")
+    assert (tmp_path / "run/metrics.csv").read_bytes() == before
+
+
+def test_overwrite_replaces_a_run_but_never_another_folder(line_data: Dataset, make_net: Any, tmp_path: Path) -> None:
+    fit(make_net(), line_data, tmp_path / "run", max_epochs=3)
+    fit(make_net(), line_data, tmp_path / "run", max_epochs=1, overwrite=True)
+    assert len(RunFolder(tmp_path / "run").rows()) == 1
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/holiday.jpg").write_bytes(b"x")
+    with pytest.raises(ConfigError, match="not a run folder"):
+        fit(make_net(), line_data, tmp_path / "photos", overwrite=True)
+    assert (tmp_path / "photos/holiday.jpg").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(line_data: Dataset, make_net: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        fit(make_net(), line_data, tmp_path / "file" / "run")
+
+
+def test_python_without_a_run_dir_writes_nothing(
+    line_data: Dataset, make_net: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fit(make_net(), line_data, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_resume_auto_starts_anew_where_there_is_no_checkpoint(
+    line_data: Dataset, make_net: Any, tmp_path: Path
+) -> None:
+    fit(make_net(), line_data, tmp_path / "run", resume="auto")
+    assert len(RunFolder(tmp_path / "run").rows()) == 2
+
+
+def test_a_complete_run_can_be_extended(line_data: Dataset, make_net: Any, tmp_path: Path) -> None:
+    model, whole = make_net(), make_net()
+    whole.load_state_dict(model.state_dict())
+    fit(model, line_data, tmp_path / "run", max_epochs=2)
+    fit(model, line_data, tmp_path / "run", max_epochs=4, resume="auto")
+    fit(whole, line_data, None, max_epochs=4)
+    for a, b in zip(model.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_resume_across_phases_equals_the_unbroken_run(line_data: Dataset, make_net: Any, tmp_path: Path) -> None:
+    class Staged(OperatorRegression):
+        def phases(self) -> list[Phase]:
+            return [Phase(2, ["layers.1.*"]), Phase(2, ["layers.4.*"], {"name": "sgd", "lr": 0.1})]
+
+    whole, parts = make_net(), make_net()
+    parts.load_state_dict(whole.state_dict())
+    common: dict[str, Any] = {"batch_size": 5, "progress": False, "accelerator": "cpu"}
+    Trainer(**common).fit(whole, line_data, Staged())
+    for steps in (3, 10, 13, 20):
+        Trainer(**common, max_steps=steps, run_dir=tmp_path / "run").fit(parts, line_data, Staged(), resume="auto")
+    for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_other_methods_than_those_of_the_checkpoint_are_refused(
+    line_data: Dataset, make_net: Any, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    Trainer(max_epochs=1, progress=False, run_dir=run).fit(make_net(), line_data, methods=[GradientNoise()])
+    with pytest.raises(ConfigError, match=r"gradient-noise.*Attach the same methods"):
+        Trainer(max_epochs=2, progress=False, run_dir=run).fit(make_net(), line_data, resume="auto")
+
+
+def test_another_model_than_that_of_the_checkpoint_is_refused(
+    line_data: Dataset, make_net: Any, tmp_path: Path
+) -> None:
+    fit(make_net(), line_data, tmp_path / "run")
+    other = nn.Sequential(nn.Flatten(), nn.Linear(8, 8), nn.Unflatten(1, (1, 8)))
+    with pytest.raises(CheckpointError, match="does not fit the model"):
+        Trainer(max_epochs=3, progress=False, run_dir=tmp_path / "run").fit(
+            other, line_data, resume="auto", inputs={"input": "x"}
+        )
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 truncated"])
+def test_a_broken_checkpoint_is_one_clear_error(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "last.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"last\.pt"):
+        load_checkpoint(tmp_path / "last.pt")
+
+
+class _Canary:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_hostile_checkpoint_executes_nothing(tmp_path: Path) -> None:
+    torch.save({"format": 1, "model": _Canary(tmp_path / "canary")}, tmp_path / "last.pt")
+    with pytest.raises(CheckpointError):
+        load_checkpoint(tmp_path / "last.pt")
+    assert not (tmp_path / "canary").exists()
+
+
+def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path) -> None:
+    torch.save({"format": 99}, tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match="format 99"):
+        load_checkpoint(tmp_path / "last.pt")
+
+
+def test_random_states_survive_a_checkpoint(tmp_path: Path) -> None:
+    import random
+
+    import numpy as np
+
+    def draw() -> tuple[Any, ...]:
+        return torch.rand(3).tolist(), np.random.rand(3).tolist(), random.gauss(0, 1)  # noqa: NPY002
+
+    random.gauss(0, 1)
+    save_checkpoint({"rng": rng_state()}, tmp_path / "last.pt")
+    expected = draw()
+    restore_rng(load_checkpoint(tmp_path / "last.pt")["rng"])
+    assert draw() == expected
+
+
+def test_ema_survives_a_resume(line_data: Dataset, make_net: Any, tmp_path: Path) -> None:
+    whole, parts = make_net(), make_net()
+    parts.load_state_dict(whole.state_dict())
+    fit(whole, line_data, None, max_epochs=4, callbacks=[EMA(0.8)])
+    fit(parts, line_data, tmp_path / "run", max_steps=7, callbacks=[EMA(0.8)])
+    fit(parts, line_data, tmp_path / "run", max_epochs=4, callbacks=[EMA(0.8)], resume="auto")
+    for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
+        assert torch.equal(a, b)
