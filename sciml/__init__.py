@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from sciml.data import Dataset, load_dataset, open_dataset
-    from sciml.registry import ModelSpec, PluginError, Registry, registry
+    from sciml.registry import ModelSpec, PluginError, Registry
     from sciml.train import Method, Task, Trainer, load
 
 _PUBLIC = {
@@ -24,7 +24,6 @@ _PUBLIC = {
     "load": "sciml.train",
     "load_dataset": "sciml.data",
     "open_dataset": "sciml.data",
-    "registry": "sciml.registry",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604

@@ -1,9 +1,8 @@
-"""What the installed distributions offer: entry points of the groups ``sciml.*``, read from metadata, nothing loaded."""
+"""What the installed distributions offer: entry points of the groups ``sciml.*``, read from metadata only."""
 
 import os
 import re
 import warnings
-from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from importlib import invalidate_caches, metadata
@@ -88,10 +87,10 @@ def _precedence(provider: Provider) -> tuple[bool, bool, str]:
 
 def _mismatch(name: str, version: str, requires: list[str] | None) -> str | None:
     """Why a distribution does not go with this sciml, or None."""
-    from packaging.requirements import InvalidRequirement, Requirement  # costs more than the rest of the look-up
-
     if normalized(name) == CORE:
         return None
+    from packaging.requirements import InvalidRequirement, Requirement  # costs more than the rest of the look-up
+
     for text in requires or ():
         try:
             requirement = Requirement(text)
@@ -114,15 +113,14 @@ def entries(group: str) -> dict[str, Entry]:
     result: dict[str, Entry] = {}
     clashes = []
     for provider in providers():
-        own = Counter(point.name for point in provider.components if point.group == group)
         for point in provider.components:
-            if point.group != group:
-                continue
             first = result.get(point.name)
+            if point.group != group or (first is not None and first.dist == provider.name):
+                continue
             name = point.name if first is None else f"{provider.name}:{point.name}"
-            if first is not None and own[point.name] == 1 and provider.error is None:
+            if first is not None and provider.error is None:
                 clashes.append(f"{point.name!r} is that of {first.dist}, the other one is {name!r}")
-            result.setdefault(name, Entry(name, point.value, provider.name, provider.version, provider.error))
+            result[name] = Entry(name, point.value, provider.name, provider.version, provider.error)
     if clashes:
         warnings.warn(f"several distributions share a name in {group}: {'; '.join(clashes)}.", stacklevel=4)
     return result

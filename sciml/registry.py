@@ -96,7 +96,8 @@ class Registry(Mapping[str, Entry]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """The entry of this name, or ``default``."""
-        return self[name] if name in self else default
+        entry = self._find(name)
+        return default if entry is None else entry
 
     def __getitem__(self, name: str) -> Entry:
         entry = self._find(name)
@@ -137,10 +138,9 @@ class Registry(Mapping[str, Entry]):
             return metadata.EntryPoint(entry.name, entry.value, self.group).load()
         except (Exception, SystemExit) as error:
             # SystemExit too: a module may be a script that ends the interpreter.
-            way_out = (
-                "Reinstall sciml." if entry.dist == CORE else f"Update {entry.dist}, or set {DISABLE}={entry.dist}."
-            )
             cause = f"{type(error).__name__}: {error}".rstrip(".")
+            update = f"Update {entry.dist}, or skip it: {DISABLE}={entry.dist}."
+            way_out = "Reinstall sciml." if entry.dist == CORE else update
             raise PluginError(f"{what} cannot be loaded from {entry.value}: {cause}. {way_out}") from error
 
     def create(self, name: str, **kwargs: Any) -> Any:
@@ -152,9 +152,7 @@ class Registry(Mapping[str, Entry]):
         found = self.load(name)
         build = found.build if isinstance(found, ModelSpec) else found
         if not callable(build):
-            raise ConfigError(
-                f"{self._word} {name!r} is a finished {type(build).__name__}: take it with load({name!r})."
-            )
+            raise ConfigError(f"{self._word} {name!r} is a finished {type(build).__name__}: load({name!r}) gives it.")
         return build(**kwargs)
 
     def register(self, name: str, *, override: bool = False) -> Callable[[T], T]:

@@ -5,6 +5,7 @@ The plain engine adds nothing to a step. Fabric is imported only when it is need
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -76,9 +77,12 @@ class FabricEngine(Engine):
             devices=devices,
             num_nodes=num_nodes,
             strategy=strategy,
-            precision=precision,  # type: ignore[arg-type]
+            # Model and data are cast here; Fabric's own double precision would round outputs to float32.
+            precision="32-true" if precision == "64-true" else precision,  # type: ignore[arg-type]
         )
         self.fabric.launch()
+        # Threads of a process group that is still open abort the interpreter at exit.
+        atexit.register(_leave_process_group)
         super().__init__(self.fabric.device, torch.float64 if precision == "64-true" else None)
         self.rank = self.fabric.global_rank
         self.world_size = self.fabric.world_size
@@ -112,6 +116,11 @@ class FabricEngine(Engine):
 
     def barrier(self) -> None:
         self.fabric.barrier()
+
+
+def _leave_process_group() -> None:
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def make_engine(accelerator: str, devices: Any, num_nodes: int, strategy: Any, precision: str) -> Engine:

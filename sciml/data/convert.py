@@ -1,0 +1,219 @@
+"""From the arrays of a data file to a :class:`~sciml.data.Split` in the layout of models: ``(batch, channels, *grid)``."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sciml.data.dataset import Dataset, Split
+from sciml.data.formats.base import Fields
+from sciml.errors import ConfigError, DataFormatError
+from sciml.spaces import DataSpec, FieldSpec, RegularGrid
+
+__all__ = ["card_grid", "dataset_of", "hold_out", "spec_of", "split_of"]
+
+_SPATIAL = ("x1", "x2", "x3")
+_POINTS = ("left", "closed", "periodic", "cells")
+
+
+def card_grid(card: Mapping[str, Any], shape: Sequence[int]) -> RegularGrid:
+    """The grid that a card describes, at one resolution.
+
+    Args:
+        card: ``domain`` with one interval per axis, and ``points``: ``closed`` (both ends), ``periodic``, ``cells``
+            (centres), or ``left``, the points ``i/n`` of a function that vanishes at the missing right end. The last
+            are stored as centres of cells that are shifted by half a step, which gives them equal weights.
+        shape: Number of points per axis.
+
+    Raises:
+        DataFormatError: If ``points`` is none of these.
+
+    Example:
+        >>> card_grid({"domain": [[0, 1]], "points": "left"}, (4,)).axes[0].tolist()
+        [0.0, 0.25, 0.5, 0.75]
+    """
+    points = card.get("points")
+    bounds = tuple((float(low), float(high)) for low, high in card["domain"])
+    if points not in _POINTS or len(bounds) != len(shape):
+        raise DataFormatError(
+            f"the card's grid has points {points!r} and {len(bounds)} axes; expected one of {', '.join(_POINTS)} and "
+            f"{len(shape)} axes."
+        )
+    if points == "left":
+        steps = [(high - low) / n / 2 for (low, high), n in zip(bounds, shape, strict=True)]
+        bounds = tuple((low - half, high - half) for (low, high), half in zip(bounds, steps, strict=True))
+    alignment = "cell" if points in ("left", "cells") else "node"
+    return RegularGrid(tuple(shape), bounds, periodic=points == "periodic", alignment=alignment)
+
+
+def split_of(
+    fields: Fields,
+    roles: Mapping[str, Mapping[str, Any]],
+    grid: Mapping[str, Any] | None = None,
+    dtype: torch.dtype = torch.float32,
+    trajectory: bool = False,
+) -> Split:
+    """Copy the arrays into tensors with a channel axis, in the layout of models.
+
+    Args:
+        fields: Content of a file.
+        roles: Array name to its entry in the card; ``time: last`` takes the last time.
+        grid: The card's grid, or None to take it from the coordinates of the file, where it has them.
+        dtype: Type of the tensors.
+        trajectory: Keep all times, as channels.
+
+    Raises:
+        ConfigError: If ``trajectory`` is asked of fields without a time axis.
+        DataFormatError: If the file lacks an array.
+    """
+    if trajectory and not any("time" in fields.axes.get(name, ()) for name in roles):
+        raise ConfigError(f"trajectory=True, but no field of {fields.path.name} has a time axis.")
+    tensors, grids, shared = {}, {}, set()
+    for name, entry in roles.items():
+        values, axes = _tensor(fields, name, dtype)
+        if axes[0] != "sample":
+            tensors[name] = values
+            shared.add(name)
+            continue
+        if "time" in axes:
+            values, axes = _without_time(values, axes, last=entry.get("time") == "last" and not trajectory)
+        tensors[name] = _layout(values, axes)
+        found = _grid(fields, axes, values.shape, grid)
+        if found is not None:
+            grids[name] = found
+    return Split(tensors, frozenset(shared), grids)
+
+
+def _tensor(fields: Fields, name: str, dtype: torch.dtype) -> tuple[Tensor, tuple[str, ...]]:
+    raw = fields[name][:]
+    # A copy: the tensor must not change when the file does.
+    values = raw.to(dtype, copy=True) if isinstance(raw, Tensor) else torch.tensor(np.asarray(raw), dtype=dtype)
+    return values.contiguous(), fields.axes[name]
+
+
+def _without_time(values: Tensor, axes: tuple[str, ...], last: bool) -> tuple[Tensor, tuple[str, ...]]:
+    where = axes.index("time")
+    rest = tuple(axis for axis in axes if axis != "time")
+    if last:
+        return values.select(where, -1), rest
+    if "channel" not in axes:
+        return values, tuple("channel" if axis == "time" else axis for axis in axes)
+    values = values.movedim((where, axes.index("channel")), (1, 2)).flatten(1, 2)
+    return values, ("sample", "channel", *(axis for axis in rest if axis not in ("sample", "channel")))
+
+
+def _layout(values: Tensor, axes: tuple[str, ...]) -> Tensor:
+    spatial = [axis for axis in axes if axis in _SPATIAL]
+    if not spatial:
+        return values.contiguous()
+    if "channel" not in axes:
+        values, axes = values.unsqueeze(1), (axes[0], "channel", *axes[1:])
+    return values.permute([axes.index(axis) for axis in ("sample", "channel", *sorted(spatial))]).contiguous()
+
+
+def _grid(
+    fields: Fields, axes: tuple[str, ...], shape: Sequence[int], card: Mapping[str, Any] | None
+) -> RegularGrid | None:
+    spatial = sorted(axis for axis in axes if axis in _SPATIAL)
+    if not spatial:
+        return None
+    if card is not None:
+        return card_grid(card, [shape[axes.index(axis)] for axis in spatial])
+    coords = [np.asarray(fields.coords.get(axis, ()), dtype=np.float64) for axis in spatial]
+    if not all(_uniform(values) for values in coords):
+        return None
+    # The coordinates that files carry are cell centres (PDEBench).
+    half = [(values[-1] - values[0]) / (len(values) - 1) / 2 for values in coords]
+    bounds = tuple((float(v[0] - h), float(v[-1] + h)) for v, h in zip(coords, half, strict=True))
+    return RegularGrid(tuple(len(values) for values in coords), bounds, alignment="cell")
+
+
+def _uniform(values: np.ndarray) -> bool:
+    if len(values) < 2:
+        return False
+    steps = np.diff(values)
+    # Coordinates are often stored in single precision, hence the tolerance.
+    return bool(steps[0] > 0 and np.allclose(steps, steps.mean(), rtol=1e-2))
+
+
+def spec_of(split: Split, roles: Mapping[str, Mapping[str, Any]], task: str = "operator", name: str = "") -> DataSpec:
+    """Describe the fields of a split."""
+    fields = {}
+    for key, entry in roles.items():
+        value, shared = split[key], key in split.shared
+        has_channels = not shared and key in split.grids or (not shared and value.ndim > 2)
+        start = (0 if shared else 1) + int(has_channels)
+        fields[key] = FieldSpec(
+            name=key,
+            role=entry.get("role", "other"),
+            channels=value.shape[1] if has_channels else None,
+            shape=tuple(value.shape[start:]),
+            shared=shared,
+            units=entry.get("units"),
+            grid=split.grids.get(key),
+        )
+    return DataSpec(fields, task=task, name=name)
+
+
+def hold_out(splits: dict[str, Split], validation: int | float, seed: int | None = None) -> dict[str, Split]:
+    """Move part of ``train`` to a new split ``val``, placed after it.
+
+    Args:
+        splits: Splits with a ``train``.
+        validation: A number of samples, or a fraction below 1; 0 leaves the splits as they are.
+        seed: Draw the samples at random; None takes the last ones.
+
+    Raises:
+        ConfigError: If nothing would be left to train on, or there is a ``val`` already.
+
+    Example:
+        >>> parts = hold_out({"train": Split({"x": torch.arange(10)})}, validation=0.2)
+        >>> parts["val"]["x"].tolist()
+        [8, 9]
+    """
+    if not validation:
+        return splits
+    total = len(splits["train"])
+    num = round(total * validation) if isinstance(validation, float) and validation < 1 else int(validation)
+    if not 0 < num < total or num != validation and validation >= 1:
+        raise ConfigError(f"validation={validation} of {total} training samples; expected 1 to {total - 1}, or a fraction.")
+    if "val" in splits:
+        raise ConfigError("the dataset has a val split already: leave out validation=...")
+    order = torch.arange(total)
+    if seed is not None:
+        order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
+    train = splits["train"]
+    parts = {"train": train.select(order[:-num].sort().values), "val": train.select(order[-num:].sort().values)}
+    return parts | {name: split for name, split in splits.items() if name != "train"}
+
+
+def dataset_of(fields: Fields, validation: int | float = 0, seed: int | None = None, **options: Any) -> Dataset:
+    """A dataset of one file whose layout says what is input and what is target; everything is ``train``.
+
+    Raises:
+        ConfigError: If the layout leaves open what is to be learned.
+    """
+    if not {"input", "target"} <= set(fields.roles.values()):
+        raise ConfigError(
+            f"{fields.path}: the layout {fields.format} does not say what is input and what is target "
+            f"(arrays: {', '.join(fields.arrays)}). Read it with open_dataset and build a Dataset."
+        )
+    names = _canonical(fields)
+    roles = {names[name]: {"role": role} for name, role in fields.roles.items()}
+    renamed = _renamed(fields, names)
+    splits = hold_out({"train": split_of(renamed, roles, **options)}, validation, seed)
+    name = fields.path.stem
+    return Dataset(splits, spec_of(splits["train"], roles, name=name), name, {"format": fields.format})
+
+
+def _canonical(fields: Fields) -> dict[str, str]:
+    canonical = {"input": "x", "target": "y", "coords": "coords"}
+    return {name: name if name == "u" and role == "input" and "sensor" in fields.axes[name] else canonical[role] for name, role in fields.roles.items()}
+
+
+def _renamed(fields: Fields, names: Mapping[str, str]) -> Fields:
+    arrays = {names[name]: fields.arrays[name] for name in names}
+    axes = {names[name]: fields.axes[name] for name in names}
+    return Fields(fields.format, fields.path, arrays, axes, fields.coords, fields.attrs)

@@ -1,0 +1,58 @@
+"""One training run on one or two processes; started by the tests."""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from sciml.data import Dataset, Split
+from sciml.methods import GradientNoise
+from sciml.spaces import DataSpec, FieldSpec
+from sciml.tasks import OperatorRegression
+from sciml.train import Trainer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=Path)
+    parser.add_argument("devices", type=int)
+    parser.add_argument("--accumulate", type=int, default=1)
+    args = parser.parse_args()
+
+    torch.manual_seed(0)
+    x = torch.randn(30, 1, 8, dtype=torch.float64)
+    y = x.roll(1, -1).square()
+    fields = {name: FieldSpec(name, role, 1, (8,)) for name, role in (("x", "input"), ("y", "target"))}
+    splits = {"train": Split({"x": x[:23], "y": y[:23]}), "val": Split({"x": x[23:], "y": y[23:]})}
+    data = Dataset({**splits, "test": splits["val"]}, DataSpec(fields))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 8), nn.Unflatten(1, (1, 8))).double()
+    trainer = Trainer(
+        max_epochs=3,
+        batch_size=4,
+        eval_batch_size=3,
+        accumulate=args.accumulate,
+        precision="64-true",
+        accelerator="cpu",
+        devices=args.devices,
+        strategy="ddp" if args.devices > 1 else "auto",
+        clip_norm=1.0,
+        progress=False,
+        run_dir=args.out,
+    )
+    trainer.fit(
+        model,
+        data,
+        OperatorRegression(loss="mse"),
+        [GradientNoise(eta=0.01)],
+        optimizer={"name": "adam", "lr": 1e-2},
+        inputs={"input": "x"},
+    )
+    result = trainer.test(model, data)["test"]
+    if trainer.is_main:
+        (args.out / "test.json").write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Two processes on the CPU equal one process to rounding."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+SCRIPT = Path(__file__).with_name("distributed_script.py")
+
+
+def run(out: Path, devices: int, *extra: str) -> dict[str, torch.Tensor]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(SCRIPT), str(out), str(devices), *extra]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return load_file(out / "model.safetensors")
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize("extra", [[], ["--accumulate", "2"]])
+def test_two_processes_equal_one_to_rounding(extra: list[str], tmp_path: Path) -> None:
+    # 23 samples in batches of 4: the last batch has 3 samples, two on one rank and one on the other.
+    one = run(tmp_path / "one", 1, *extra)
+    two = run(tmp_path / "two", 2, *extra)
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-9, atol=1e-11, msg=name)
+    first, second = (json.loads((tmp_path / n / "test.json").read_text()) for n in ("one", "two"))
+    for key, value in first.items():
+        assert second[key] == pytest.approx(value, rel=1e-9)
+    rows = [(tmp_path / n / "metrics.csv").read_text().splitlines() for n in ("one", "two")]
+    assert rows[0][0] == rows[1][0]
+    for a, b in zip(rows[0][1:], rows[1][1:], strict=True):
+        assert [float(v) for v in a.split(",")] == pytest.approx([float(v) for v in b.split(",")], rel=1e-9)
