@@ -6,10 +6,25 @@ import warnings
 from dataclasses import dataclass
 from functools import cache
 from importlib import invalidate_caches, metadata
+from typing import TYPE_CHECKING
 
 from sciml import __version__
 
-__all__ = ["CORE", "DISABLE", "Entry", "Provider", "disabled", "entries", "normalized", "providers", "refresh"]
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+__all__ = [
+    "CORE",
+    "DISABLE",
+    "Entry",
+    "Provider",
+    "core_requirements",
+    "disabled",
+    "entries",
+    "normalized",
+    "providers",
+    "refresh",
+]
 
 CORE = "sciml"
 DISABLE = "SCIML_DISABLE_PLUGINS"
@@ -89,22 +104,29 @@ def _mismatch(name: str, version: str, requires: list[str] | None) -> str | None
     """Why a distribution does not go with this sciml, or None."""
     if normalized(name) == CORE:
         return None
-    from packaging.requirements import InvalidRequirement, Requirement  # costs more than the rest of the look-up
-
-    for text in requires or ():
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            continue
-        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        if normalized(requirement.name) != CORE or not applies:
-            continue
+    for requirement in core_requirements(requires):
         if not requirement.specifier.contains(__version__, prereleases=True):
             return (
                 f"{name} {version} requires sciml{requirement.specifier}, this is sciml {__version__}. "
                 f"Install a matching version: pip install --upgrade {name} sciml."
             )
     return None
+
+
+def core_requirements(requires: list[str] | None) -> list["Requirement"]:
+    """Those of the requirements of a distribution that concern sciml and apply without extras."""
+    from packaging.requirements import InvalidRequirement, Requirement  # costs more than the rest of the look-up
+
+    found = []
+    for text in requires or ():
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if normalized(requirement.name) == CORE and applies:
+            found.append(requirement)
+    return found
 
 
 @cache

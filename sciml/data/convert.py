@@ -1,7 +1,7 @@
-"""From the arrays of a data file to a :class:`~sciml.data.Split` in the layout of models: ``(batch, channels, *grid)``."""
+"""From the arrays of a data file to a :class:`~sciml.data.Split` in the layout of models."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,12 @@ from sciml.spaces import DataSpec, FieldSpec, RegularGrid
 __all__ = ["card_grid", "dataset_of", "hold_out", "spec_of", "split_of"]
 
 _SPATIAL = ("x1", "x2", "x3")
-_POINTS = ("left", "closed", "periodic", "cells")
+_ALIGNMENT: dict[str, Literal["node", "cell", "left"]] = {
+    "closed": "node",
+    "periodic": "node",
+    "cells": "cell",
+    "left": "left",
+}
 
 
 def card_grid(card: Mapping[str, Any], shape: Sequence[int]) -> RegularGrid:
@@ -23,8 +28,7 @@ def card_grid(card: Mapping[str, Any], shape: Sequence[int]) -> RegularGrid:
 
     Args:
         card: ``domain`` with one interval per axis, and ``points``: ``closed`` (both ends), ``periodic``, ``cells``
-            (centres), or ``left``, the points ``i/n`` of a function that vanishes at the missing right end. The last
-            are stored as centres of cells that are shifted by half a step, which gives them equal weights.
+            (centres), or ``left``, the points ``i/n`` of a function that vanishes at the missing right end.
         shape: Number of points per axis.
 
     Raises:
@@ -36,16 +40,12 @@ def card_grid(card: Mapping[str, Any], shape: Sequence[int]) -> RegularGrid:
     """
     points = card.get("points")
     bounds = tuple((float(low), float(high)) for low, high in card["domain"])
-    if points not in _POINTS or len(bounds) != len(shape):
+    if points not in _ALIGNMENT or len(bounds) != len(shape):
         raise DataFormatError(
-            f"the card's grid has points {points!r} and {len(bounds)} axes; expected one of {', '.join(_POINTS)} and "
+            f"the card's grid has points {points!r} and {len(bounds)} axes; expected one of {', '.join(_ALIGNMENT)} and "
             f"{len(shape)} axes."
         )
-    if points == "left":
-        steps = [(high - low) / n / 2 for (low, high), n in zip(bounds, shape, strict=True)]
-        bounds = tuple((low - half, high - half) for (low, high), half in zip(bounds, steps, strict=True))
-    alignment = "cell" if points in ("left", "cells") else "node"
-    return RegularGrid(tuple(shape), bounds, periodic=points == "periodic", alignment=alignment)
+    return RegularGrid(tuple(shape), bounds, periodic=points == "periodic", alignment=_ALIGNMENT[points])
 
 
 def split_of(
@@ -143,7 +143,7 @@ def spec_of(split: Split, roles: Mapping[str, Mapping[str, Any]], task: str = "o
     fields = {}
     for key, entry in roles.items():
         value, shared = split[key], key in split.shared
-        has_channels = not shared and key in split.grids or (not shared and value.ndim > 2)
+        has_channels = not shared and (key in split.grids or value.ndim > 2)
         start = (0 if shared else 1) + int(has_channels)
         fields[key] = FieldSpec(
             name=key,
@@ -177,8 +177,10 @@ def hold_out(splits: dict[str, Split], validation: int | float, seed: int | None
         return splits
     total = len(splits["train"])
     num = round(total * validation) if isinstance(validation, float) and validation < 1 else int(validation)
-    if not 0 < num < total or num != validation and validation >= 1:
-        raise ConfigError(f"validation={validation} of {total} training samples; expected 1 to {total - 1}, or a fraction.")
+    if not 0 < num < total or (validation >= 1 and num != validation):
+        raise ConfigError(
+            f"validation={validation} of {total} training samples; expected 1 to {total - 1}, or a fraction."
+        )
     if "val" in splits:
         raise ConfigError("the dataset has a val split already: leave out validation=...")
     order = torch.arange(total)
@@ -210,7 +212,10 @@ def dataset_of(fields: Fields, validation: int | float = 0, seed: int | None = N
 
 def _canonical(fields: Fields) -> dict[str, str]:
     canonical = {"input": "x", "target": "y", "coords": "coords"}
-    return {name: name if name == "u" and role == "input" and "sensor" in fields.axes[name] else canonical[role] for name, role in fields.roles.items()}
+    return {
+        name: name if name == "u" and role == "input" and "sensor" in fields.axes[name] else canonical[role]
+        for name, role in fields.roles.items()
+    }
 
 
 def _renamed(fields: Fields, names: Mapping[str, str]) -> Fields:

@@ -7,9 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
 
-from packaging.requirements import Requirement
-
-from sciml._discovery import CORE, Provider, normalized, providers
+from sciml._discovery import CORE, Provider, core_requirements, normalized, providers
 from sciml.plugins.isolated import record, run_isolated
 from sciml.plugins.listing import list_plugins, table
 from sciml.plugins.public_names import private_uses
@@ -73,8 +71,7 @@ def _requirement(provider: Provider) -> Check:
     name = "requires sciml with an upper bound"
     if provider.error is not None:
         return Check(name, False, provider.error)
-    requirements = [Requirement(text) for text in metadata.requires(provider.name) or ()]
-    wanted = [requirement for requirement in requirements if normalized(requirement.name) == CORE]
+    wanted = core_requirements(metadata.requires(provider.name))
     bounded = any(part.operator in BOUNDS for requirement in wanted for part in requirement.specifier)
     found = f"it requires {', '.join(map(str, wanted))}" if wanted else "it does not require sciml"
     way_out = 'add dependencies = ["sciml>=0.1,<0.2"] to pyproject.toml, with the versions it was tested with.'

@@ -13,6 +13,7 @@ from sciml.registry import KINDS, registry
 __all__ = ["Component", "list_plugins", "main_list", "table"]
 
 PARALLEL = 2
+Status = Literal["ok", "incompatible", "failed"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Component:
     name: str
     dist: str
     version: str
-    status: Literal["ok", "incompatible", "failed"]
+    status: Status
     cause: str = ""
 
 
@@ -61,8 +62,7 @@ def _try(components: Sequence[tuple[str, Entry]], timeout: float) -> list[Compon
     pending = [key for key, cause in causes.items() if cause is None]
     while pending:
         outcome = run_isolated("sciml.plugins.listing:load_each", ["\t".join(key) for key in pending], timeout)
-        for key, cause in zip(pending, outcome.records, strict=False):
-            causes[key] = cause
+        causes |= dict(zip(pending, outcome.records, strict=False))
         pending = pending[len(outcome.records) :]
         if pending:
             causes[pending.pop(0)] = outcome.failure or "it ended the process"
@@ -76,7 +76,7 @@ def _known_cause(group: str, entry: Entry) -> str | None:
 
 
 def _row(group: str, entry: Entry, cause: str | None) -> Component:
-    status = "incompatible" if entry.error else "failed" if cause else "ok"
+    status: Status = "incompatible" if entry.error else "failed" if cause else "ok"
     kind = group.removeprefix("sciml.")
     return Component(kind, entry.name, entry.dist, entry.version, status, " ".join((cause or "").split()))
 
@@ -88,7 +88,8 @@ def load_each(results: TextIO, *components: str) -> None:
         try:
             registry(group.removeprefix("sciml.")).load(name)
         except PluginError as error:
-            record(results, str(error))
+            cause = error.__cause__  # its own words: the row names component and distribution already
+            record(results, str(error) if cause is None else f"{type(cause).__name__}: {cause}")
         else:
             record(results, None)
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from sciml.data import Dataset, Split
+from sciml.errors import ConfigError
+from sciml.spaces import RegularGrid
 
 __all__ = ["linear_baseline", "mean_baseline"]
 
@@ -23,12 +25,19 @@ def mean_baseline(dataset: Dataset, target: str = "y") -> Predictor:
 
     Returns:
         Function of a split that gives predictions ``(samples, channels, *grid)``.
+
+    Example:
+        >>> x = torch.randn(5, 1, 4)
+        >>> data = Dataset({"train": Split({"x": x, "y": x})}, spec=None)
+        >>> torch.allclose(mean_baseline(data)(data.train)[2], x.mean(0))
+        True
     """
-    mean = dataset.train[target].double().mean(0, keepdim=True)
+    train = dataset.train
+    mean = train[target].double().mean(0, keepdim=True)
 
     def predict(split: Split) -> Tensor:
         like = split[target]
-        return _resample(mean, tuple(like.shape[2:])).to(like).expand(like.shape)
+        return _resample(mean, train.grids.get(target), split.grids.get(target), like).expand(like.shape).to(like)
 
     return predict
 
@@ -42,22 +51,45 @@ def linear_baseline(dataset: Dataset, source: str = "x", target: str = "y") -> P
         dataset: Its training split is fitted.
         source: Name of the input.
         target: Name of the target.
+
+    Returns:
+        Function of a split that gives predictions ``(samples, channels, *grid)``.
     """
-    x, y = dataset.train[source].double(), dataset.train[target].double()
+    train = dataset.train
+    x, y = train[source].double(), train[target].double()
     ones = torch.ones(len(x), 1, dtype=torch.float64)
     solution = torch.linalg.lstsq(torch.cat([x.flatten(1), ones], 1), y.flatten(1), driver="gelsd").solution
 
     def predict(split: Split) -> Tensor:
         like = split[target]
-        inputs = _resample(split[source].double(), tuple(x.shape[2:])).flatten(1)
+        inputs = _resample(split[source].double(), split.grids.get(source), train.grids.get(source), x).flatten(1)
         flat = torch.cat([inputs, torch.ones(len(inputs), 1, dtype=torch.float64)], 1) @ solution
-        return _resample(flat.reshape(len(flat), *y.shape[1:]), tuple(like.shape[2:])).to(like)
+        output = flat.reshape(len(flat), *y.shape[1:])
+        return _resample(output, train.grids.get(target), split.grids.get(target), like).to(like)
 
     return predict
 
 
-def _resample(u: Tensor, shape: tuple[int, ...]) -> Tensor:
-    if tuple(u.shape[2:]) == shape:
+def _resample(u: Tensor, old: RegularGrid | None, new: RegularGrid | None, like: Tensor) -> Tensor:
+    """Multilinear interpolation between grids, in true coordinates, extrapolating linearly beyond the last nodes."""
+    if u.shape[2:] == like.shape[2:]:
         return u
-    mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[len(shape)]
-    return torch.nn.functional.interpolate(u, size=shape, mode=mode, align_corners=False)
+    if old is None or new is None:
+        raise ConfigError(
+            f"the split has shape {tuple(like.shape[2:])}, training had {tuple(u.shape[2:])}, and the dataset gives no "
+            "grids to interpolate between."
+        )
+    for axis, (from_nodes, to_nodes) in enumerate(zip(old.axes, new.axes, strict=True)):
+        matrix = _interpolation_matrix(from_nodes.to(u), to_nodes.to(u))
+        u = torch.tensordot(u, matrix, dims=([axis + 2], [1])).movedim(-1, axis + 2)
+    return u
+
+
+def _interpolation_matrix(old: Tensor, new: Tensor) -> Tensor:
+    right = torch.searchsorted(old, new).clamp(1, len(old) - 1)
+    weight = (new - old[right - 1]) / (old[right] - old[right - 1])
+    matrix = torch.zeros(len(new), len(old), dtype=old.dtype)
+    rows = torch.arange(len(new))
+    matrix[rows, right - 1] = 1 - weight
+    matrix[rows, right] = weight
+    return matrix

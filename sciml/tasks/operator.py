@@ -29,7 +29,8 @@ class OperatorRegression(Task):
     standardised functions; metrics and predictions are in the units of the data.
 
     Args:
-        loss: ``mse``, ``relative_l2`` or ``relative_h1`` (the last needs a grid).
+        loss: ``mse``, ``relative_l2`` or ``relative_h1`` (the last needs a grid), or a sum of them:
+            ``relative_l2+relative_h1``.
         normalize: Standardise floating-point inputs and targets; a list names the fields.
         target: Batch key of the target function.
         optimizer: Optimizer when the run names none.
@@ -50,8 +51,8 @@ class OperatorRegression(Task):
         optimizer: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if loss not in _LOSSES:
-            raise ConfigError(f"task.loss is {loss!r}, expected one of {', '.join(_LOSSES)}.")
+        if not set(loss.split("+")) <= set(_LOSSES):
+            raise ConfigError(f"task.loss is {loss!r}, expected {', '.join(_LOSSES)}, or a sum of them with +.")
         self.loss = loss
         self.normalize = normalize
         self.target = target
@@ -85,10 +86,16 @@ class OperatorRegression(Task):
         return list(self.normalize)
 
     def _make_loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        parts = [self._loss_part(name) for name in self.loss.split("+")]
+        if len(parts) == 1:
+            return parts[0]
+        return lambda prediction, target: sum(part(prediction, target) for part in parts)  # type: ignore[return-value]
+
+    def _loss_part(self, name: str) -> Callable[[Tensor, Tensor], Tensor]:
         grid = self.grids.get(self.target)
-        if self.loss == "mse":
+        if name == "mse":
             return nn.functional.mse_loss
-        if self.loss == "relative_l2":
+        if name == "relative_l2":
             return lambda prediction, target: relative_l2(prediction, target, _weights(grid, prediction)).mean()
         if grid is None:
             raise ConfigError(f"task.loss relative_h1 needs the grid of {self.target!r}, and the dataset has none.")
@@ -109,7 +116,7 @@ class OperatorRegression(Task):
         """Points ``(points, dim)`` of the target's grid at any resolution, for models that take coordinates."""
         key = (shape, like.dtype, like.device)
         if key not in self._coords:
-            grid = replace(self.grids[self.target], shape=shape)
+            grid = self.grids[self.target].with_shape(shape)
             self._coords[key] = grid.points.to(dtype=like.dtype, device=like.device)
         return self._coords[key]
 
@@ -158,7 +165,8 @@ class OperatorRegression(Task):
 
 
 def _weights(grid: RegularGrid | None, like: Tensor) -> Tensor | None:
-    if grid is None:
+    """Quadrature weights where they differ from point to point; equal ones cancel in a relative error."""
+    if grid is None or grid.uniform or grid.shape != tuple(like.shape[like.dim() - grid.dim :]):
         return None
     return grid.weights_nd(dtype=like.dtype, device=like.device)
 

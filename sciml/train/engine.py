@@ -29,6 +29,7 @@ class Engine:
         device: Where model and batches live.
         rank: Index of this process.
         world_size: Number of processes.
+        scales_loss: Gradients may be infinite for a step, which the loss scaler then skips.
     """
 
     rank = 0
@@ -37,6 +38,7 @@ class Engine:
     def __init__(self, device: torch.device, dtype: torch.dtype | None = None) -> None:
         self.device = device
         self.dtype = dtype
+        self.scales_loss = False
 
     def prepare(self, model: nn.Module) -> nn.Module:
         """Move the model to the device and give it the dtype of the run."""
@@ -86,6 +88,8 @@ class FabricEngine(Engine):
         super().__init__(self.fabric.device, torch.float64 if precision == "64-true" else None)
         self.rank = self.fabric.global_rank
         self.world_size = self.fabric.world_size
+        self._scaler = getattr(self.fabric._precision, "scaler", None)
+        self.scales_loss = self._scaler is not None
 
     def setup(self, model: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimizer]:
         wrapped, wrapped_optimizer = self.fabric.setup(model, optimizer)
@@ -95,8 +99,7 @@ class FabricEngine(Engine):
         self.fabric.backward(loss)
 
     def unscale(self, optimizer: Optimizer) -> None:
-        scaler = getattr(self.fabric._precision, "scaler", None)
-        if scaler is not None:
+        if self._scaler is not None:
             self.fabric._precision.unscale_gradients(optimizer)
 
     @contextmanager

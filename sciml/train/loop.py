@@ -273,8 +273,9 @@ class TrainingLoop:
     # A non-finite loss or gradient ends the run before the optimizer touches a weight.
 
     def _check(self, loss: Tensor, group: list[_MicroBatch]) -> None:
-        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
-        finite = math.isfinite(float(loss)) and all_finite(gradients)
+        finite = math.isfinite(float(loss))
+        if finite and not self.engine.scales_loss:
+            finite = all_finite([parameter.grad for parameter in self._parameters if parameter.grad is not None])
         if self.engine.world_size > 1:
             flag = torch.tensor(0.0 if finite else 1.0, device=self.engine.device)
             finite = float(self.engine.sum(flag)) == 0.0

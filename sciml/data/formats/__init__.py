@@ -4,6 +4,7 @@ Read :mod:`~sciml.data.formats.base` first, then any of the readers. None of the
 """
 
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +52,18 @@ def open_dataset(path: str | Path, format: str = "auto", **options: Any) -> Fiel
             tried.append(f"{reader.name}: {verdict or 'other content'}")
             continue
         try:
+            signature(reader.read).bind(path, **options)
+        except TypeError as error:
+            tried.append(f"{reader.name}: options {', '.join(options)}: {error}")
+            continue
+        try:
             return reader.read(path, **options)
         except LayoutError as error:
-            found = found or error.found
+            # Names without types, as of the entries of a zip archive, are the last resort.
+            found = found if any(what for _, what in found) else error.found or found
             tried.append(f"{reader.name}: {error.reason}")
-        except TypeError as error:
-            _explain_option(reader, options, error)
-    reasons = "".join(f"\n  {line}" for line in tried)
-    raise DataFormatError(f"{path}: no known layout fits. Found: {listing_text(found)}. Tried:{reasons}")
+    reasons = "; ".join(tried)
+    raise DataFormatError(f"{path}: no known layout fits. Found: {listing_text(found)}. Tried: {reasons}.")
 
 
 def _head(path: Path) -> bytes:
@@ -85,11 +90,3 @@ def _readers(format: str, tried: list[str]) -> Iterator[Format]:
             yield formats.load(name)
         except PluginError as error:
             tried.append(f"{name}: {error}")
-
-
-def _explain_option(reader: Format, options: dict[str, Any], error: TypeError) -> None:
-    if "unexpected keyword argument" in str(error) and options:
-        raise DataFormatError(
-            f"the reader {reader.name} does not know one of the options {sorted(options)}: {error}."
-        ) from error
-    raise error

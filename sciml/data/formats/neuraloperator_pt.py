@@ -59,7 +59,9 @@ def _check_archive(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, UnicodeError) as error:
-        raise LayoutError(f"not a torch.save archive ({error}); files from before torch 1.6 must be saved again") from error
+        raise LayoutError(
+            f"not a torch.save archive ({error}); files from before torch 1.6 must be saved again"
+        ) from error
     found = [(entry.filename, f"{entry.file_size} bytes") for entry in entries]
     if not any(entry.filename.endswith("/data.pkl") for entry in entries):
         raise LayoutError("the zip archive has no data.pkl", found)
@@ -67,7 +69,9 @@ def _check_archive(path: Path) -> None:
         raise LayoutError("it is a TorchScript program, which is never executed", found)
     packed = [entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
     if packed or sum(entry.file_size for entry in entries) > path.stat().st_size:
-        raise DataFormatError(f"{path}: the archive holds compressed or overlapping entries, which torch.save never writes.")
+        raise DataFormatError(
+            f"{path}: the archive holds compressed or overlapping entries, which torch.save never writes."
+        )
 
 
 def _load(path: Path) -> Any:
@@ -75,7 +79,9 @@ def _load(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         reason = str(error).splitlines()[0]
-        raise DataFormatError(f"{path}: it holds more than tensors and plain data, which is not loaded: {reason}") from error
+        raise DataFormatError(
+            f"{path}: it holds more than tensors and plain data, which is not loaded: {reason}"
+        ) from error
     except Exception as error:  # the reader of damaged archives raises errors of many types
         reason = (str(error).splitlines() or [""])[0]
         raise DataFormatError(f"{path}: damaged torch.save archive: {type(error).__name__}: {reason}") from error
@@ -92,7 +98,7 @@ def _listing(content: Any) -> Listing:
         return [(str(key)[:80], _what(value)) for key, value in content.items()]
     if isinstance(content, list | tuple):
         inner = _listing(content[0]) if content and isinstance(content[0], Mapping) else []
-        return [(f"{type(content).__name__} of {len(content)} items,", "the first with:" if inner else "")] + inner
+        return [(f"{type(content).__name__} of {len(content)} items", "with in the first" if inner else ""), *inner]
     return [("content", _what(content))]
 
 

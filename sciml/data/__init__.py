@@ -1,0 +1,49 @@
+"""Data files and datasets.
+
+:func:`open_dataset` reads a file of any known layout, :func:`load_dataset` gives a named dataset with its splits,
+:class:`TensorLoader` its batches.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sciml.data.cards import find_dataset, list_datasets, load_dataset
+    from sciml.data.dataset import Batch, Dataset, Split
+    from sciml.data.formats import Fields, Format, open_dataset
+    from sciml.data.info import describe_dataset, describe_file
+    from sciml.data.loader import TensorLoader
+
+__all__ = [
+    "Batch",
+    "Dataset",
+    "Fields",
+    "Format",
+    "Split",
+    "TensorLoader",
+    "describe_dataset",
+    "describe_file",
+    "find_dataset",
+    "list_datasets",
+    "load_dataset",
+    "open_dataset",
+]
+
+_MODULES = {
+    "cards": ("find_dataset", "list_datasets", "load_dataset"),
+    "dataset": ("Batch", "Dataset", "Split"),
+    "formats": ("Fields", "Format", "open_dataset"),
+    "info": ("describe_dataset", "describe_file"),
+    "loader": ("TensorLoader",),
+}
+_WHERE = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'sciml.data' has no attribute {name!r}; public names: {', '.join(__all__)}")
+    return getattr(import_module(f"sciml.data.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,244 @@
+"""Datasets by name: a folder with a ``card.yaml`` that says what the data are, and usually the data files.
+
+A name is looked up in ``root`` if given, in the folders of ``$SCIML_DATA``, in the user's cache, among the datasets
+that come with sciml, and last among those of plugins.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import torch
+
+from sciml.data.convert import dataset_of, hold_out, spec_of, split_of
+from sciml.data.dataset import Dataset
+from sciml.data.formats import open_dataset
+from sciml.errors import ConfigError, DataFormatError, unknown_name
+from sciml.registry import registry
+
+__all__ = ["Card", "find_dataset", "list_datasets", "load_card", "load_dataset", "read_card"]
+
+Card = dict[str, Any]
+
+_CARD = "card.yaml"
+_NEEDED = ("name", "task", "source", "licence", "format", "fields", "splits")
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+_OPTIONS = ("validation", "seed", "dtype", "trajectory")
+
+
+def load_dataset(name_or_path: str | Path, root: str | Path | None = None, **options: Any) -> Dataset:
+    """Load a dataset by name, or from a folder with a card, a card, or a data file.
+
+    A data file of a layout that names input and target becomes a dataset with the split ``train``.
+
+    Args:
+        name_or_path: Name of a dataset, or a path.
+        root: Folder that is searched first.
+        **options: For datasets with a card, ``validation`` (number or fraction of training samples to hold out as
+            ``val``; the last ones), ``seed`` (hold out random ones instead), ``dtype`` (``"float32"`` or
+            ``"float64"``) and ``trajectory`` (keep all times of a target, as channels). A plugin's dataset has its own.
+
+    Raises:
+        UnknownNameError: If no dataset has this name; the message says where it was looked for.
+        FileNotFoundError: If a data file is missing; the message says how to get it.
+        DataFormatError: If a file is not the one of the card (SHA-256), or damaged.
+        ConfigError: If an option is unknown or does not fit.
+
+    Example:
+        >>> data = load_dataset("darcy-small", validation=100)
+        >>> {name: len(data[name]) for name in data}
+        {'train': 900, 'val': 100, 'test_16': 50, 'test_32': 50}
+        >>> data.train["x"].shape
+        torch.Size([900, 1, 16, 16])
+    """
+    path = Path(name_or_path)
+    if path.is_file() and path.name == _CARD:
+        path = path.parent
+    if (path / _CARD).is_file():
+        return load_card(path, **options)
+    if path.is_file():
+        return _load_file(path, **options)
+    name = str(name_or_path)
+    folder = _folders(root).get(name)
+    if folder is not None:
+        return load_card(folder, **options)
+    if name in registry("datasets"):
+        return _load_plugin(name, options)
+    raise _not_found(name, root)
+
+
+def find_dataset(name: str, root: str | Path | None = None) -> Path:
+    """The folder with the card of a dataset.
+
+    Raises:
+        UnknownNameError: If there is none; the message says where it was looked for.
+
+    Example:
+        >>> find_dataset("darcy-small").name
+        'darcy-small'
+    """
+    folder = _folders(root).get(name)
+    if folder is None:
+        raise _not_found(name, root)
+    return folder
+
+
+def list_datasets(root: str | Path | None = None) -> dict[str, Card]:
+    """Names and cards of all datasets, without reading any data.
+
+    Datasets of plugins have the card ``{"name": ..., "source": <distribution>}``.
+
+    Example:
+        >>> list_datasets()["darcy-small"]["licence"]
+        'MIT'
+    """
+    plugins = {
+        name: {"name": name, "source": f"plugin {entry.dist}" if entry.dist else "registered in this process"}
+        for name, entry in registry("datasets").items()
+    }
+    cards = {name: _readable_card(folder) for name, folder in _folders(root).items()}
+    return dict(sorted((plugins | cards).items()))
+
+
+def read_card(folder: str | Path) -> Card:
+    """Read ``card.yaml`` and check that the parts are there that loading needs.
+
+    Raises:
+        DataFormatError: If it is not YAML, or lacks a part.
+    """
+    import yaml
+
+    path = Path(folder) / _CARD
+    try:
+        card = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise DataFormatError(f"{path} is not a readable card: {error}") from error
+    if not isinstance(card, dict):
+        raise DataFormatError(f"{path} is not a card: expected a mapping with {', '.join(_NEEDED)}.")
+    if missing := [key for key in _NEEDED if key not in card]:
+        raise DataFormatError(f"{path} lacks {', '.join(missing)}.")
+    if not all(isinstance(card[key], dict) and card[key] for key in ("fields", "splits")):
+        raise DataFormatError(f"{path}: fields and splits must be mappings that are not empty.")
+    return card
+
+
+def load_card(
+    folder: str | Path,
+    *,
+    validation: int | float = 0,
+    seed: int | None = None,
+    dtype: str | None = None,
+    trajectory: bool = False,
+    **unknown: Any,
+) -> Dataset:
+    """Load the dataset of one folder; the arguments are those of :func:`load_dataset`."""
+    if unknown:
+        raise ConfigError(f"{Path(folder).name} has no option {', '.join(unknown)}; there are {', '.join(_OPTIONS)}.")
+    card = read_card(folder)
+    kind = dtype or card.get("dtype", "float32")
+    if kind not in _DTYPES:
+        raise ConfigError(f"dtype is {kind!r}, expected one of {', '.join(_DTYPES)}.")
+    splits = {}
+    for name, part in card["splits"].items():
+        with open_dataset(_data_file(Path(folder), card, part), card["format"], **card.get("options", {})) as fields:
+            splits[name] = split_of(fields, card["fields"], card.get("grid"), _DTYPES[kind], trajectory)
+    splits = hold_out(splits, validation, seed)
+    spec = spec_of(next(iter(splits.values())), card["fields"], task=card["task"], name=card["name"])
+    return Dataset(splits, spec, card["name"], card)
+
+
+def _load_file(path: Path, **options: Any) -> Dataset:
+    dtype = options.pop("dtype", "float32")
+    if unknown := [key for key in options if key not in _OPTIONS]:
+        raise ConfigError(f"a data file has no option {', '.join(unknown)}; there are {', '.join(_OPTIONS)}.")
+    if dtype not in _DTYPES:
+        raise ConfigError(f"dtype is {dtype!r}, expected one of {', '.join(_DTYPES)}.")
+    with open_dataset(path) as fields:
+        return dataset_of(fields, dtype=_DTYPES[dtype], **options)
+
+
+def _load_plugin(name: str, options: Mapping[str, Any]) -> Dataset:
+    dataset = registry("datasets").create(name, **options)
+    if not isinstance(dataset, Dataset):
+        raise ConfigError(f"the dataset {name!r} of a plugin gave a {type(dataset).__name__}, expected sciml.Dataset.")
+    return dataset
+
+
+def _readable_card(folder: Path) -> Card:
+    try:
+        return read_card(folder)
+    except DataFormatError as error:
+        return {"name": folder.name, "error": str(error)}
+
+
+def _roots(root: str | Path | None) -> Iterator[Path]:
+    if root is not None:
+        yield Path(root)
+    for entry in os.environ.get("SCIML_DATA", "").split(os.pathsep):
+        if entry:
+            yield Path(entry)
+    yield _cache_folder()
+    package = Path(__file__).parents[1]
+    # In a checkout the folder beside the package is the original; an editable install may leave a stale copy.
+    yield package.parent / "datasets" if (package.parent / "pyproject.toml").is_file() else package / "_datasets"
+
+
+def _cache_folder() -> Path:
+    if given := os.environ.get("SCIML_CACHE"):
+        return Path(given)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "sciml" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "sciml"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sciml"
+
+
+def _folders(root: str | Path | None) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for place in _roots(root):
+        for card in sorted(place.glob(f"*/{_CARD}")):
+            found.setdefault(card.parent.name, card.parent)
+    return found
+
+
+def _not_found(name: str, root: str | Path | None) -> Exception:
+    known = {*_folders(root), *registry("datasets")}
+    places = ", ".join(str(place) for place in _roots(root))
+    if os.sep in name or Path(name).suffix:
+        return FileNotFoundError(f"no file or folder with a card at {name}, and no dataset of this name in: {places}.")
+    return unknown_name("dataset", name, known, f"Looked for NAME/{_CARD} in: {places}.")
+
+
+def _data_file(folder: Path, card: Card, part: Mapping[str, Any]) -> Path:
+    name = PurePosixPath(str(part.get("file", "")))
+    if not name.parts or name.is_absolute() or ".." in name.parts:
+        raise DataFormatError(f"{folder / _CARD}: the file {str(name)!r} of a split must be a path inside the folder.")
+    places = [folder, *(place / card["name"] for place in _roots(None))]
+    for place in places:
+        if (path := place / name).is_file():
+            _check_hash(path, part)
+            return path
+    raise FileNotFoundError(
+        f"{card['name']}: {name} is in none of {', '.join(str(place) for place in places)}. "
+        f"{card.get('obtain', 'Source: ' + str(card['source']))}"
+    )
+
+
+def _check_hash(path: Path, part: Mapping[str, Any]) -> None:
+    expected = part.get("sha256")
+    stat = path.stat()
+    if expected and (actual := _sha256(path, stat.st_size, stat.st_mtime_ns)) != expected:
+        raise DataFormatError(
+            f"{path} is not the file of the card: SHA-256 {actual}, expected {expected}. Get the original file again."
+        )
+
+
+@cache
+def _sha256(path: Path, size: int, modified: int) -> str:
+    """Hash of a file; size and time of change are there so that a changed file is read again."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,318 @@
+"""The Fourier neural operator: pointwise networks and spectral convolutions, in one, two or three dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sciml.nn.activations import ACTIVATIONS
+from sciml.nn.channel_mlp import ChannelLinear, ChannelMLP
+from sciml.operators.spectral_conv import BaseSpectralConv, SpectralConv
+
+if TYPE_CHECKING:
+    from sciml.spaces import DataSpec
+
+__all__ = ["FNO", "FNOBlock"]
+
+Skip = Literal["linear", "gate", "identity", "none"]
+
+
+class FNOBlock(nn.Module):
+    r"""One Fourier layer: spectral convolution and skip, then a pointwise network and its skip.
+
+    .. math::
+        h = \sigma(K x + S_1 x), \qquad y = \sigma(\mathrm{MLP}(h) + S_2 x)
+
+    Args:
+        conv: The spectral convolution :math:`K`, from ``channels`` to ``channels``.
+        channels: Width.
+        activation: Name of :math:`\sigma`.
+        skip: Kind of :math:`S_1`: ``linear`` map of channels, ``gate`` (one factor per channel), ``identity``, ``none``.
+        channel_mlp: Apply the pointwise network; otherwise :math:`y = \sigma(h)` without it, as the reference does.
+        channel_mlp_expansion: Hidden width of the network, relative to ``channels``.
+        channel_mlp_skip: Kind of :math:`S_2`.
+        dropout: Dropout in the pointwise network.
+        last: Leave out both activations :math:`\sigma`, as in the last block.
+    """
+
+    def __init__(
+        self,
+        conv: BaseSpectralConv,
+        channels: int,
+        activation: str = "gelu",
+        skip: Skip = "linear",
+        channel_mlp: bool = True,
+        channel_mlp_expansion: float = 0.5,
+        channel_mlp_skip: Skip = "gate",
+        dropout: float = 0.0,
+        last: bool = False,
+    ) -> None:
+        super().__init__()
+        hidden = round(channels * channel_mlp_expansion)
+        self.activation = "identity" if last else activation
+        self.conv = conv
+        self.skip = _make_skip(skip, channels)
+        # The network inside the block keeps its GELU whatever the activation of the block is, as in the reference.
+        self.channel_mlp = ChannelMLP(channels, hidden, channels, dropout=dropout) if channel_mlp else None
+        self.channel_mlp_skip = _make_skip(channel_mlp_skip, channels) if channel_mlp else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(batch, channels, *grid)`` to the same shape."""
+        activation = ACTIVATIONS[self.activation]
+        y = activation(_add_skip(self.conv(x), x, self.skip))
+        if self.channel_mlp is None:
+            return activation(y)
+        return activation(_add_skip(self.channel_mlp(y), x, self.channel_mlp_skip))
+
+
+class Gate(nn.Module):
+    """Multiplies each channel by a learned factor, one at the start.
+
+    Args:
+        channels: Number of channels.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale ``(batch, channels, *grid)``."""
+        return x * self.weight.view(-1, *(1,) * (x.ndim - 2))
+
+
+def _make_skip(kind: str, channels: int) -> nn.Module | None:
+    makers: dict[str, Callable[[], nn.Module | None]] = {
+        "linear": lambda: ChannelLinear(channels, channels, bias=False),
+        "gate": lambda: Gate(channels),
+        "identity": nn.Identity,
+        "none": lambda: None,
+    }
+    if kind not in makers:
+        raise ValueError(f"skip is {kind!r}, expected one of {', '.join(makers)}.")
+    return makers[kind]()
+
+
+def _add_skip(y: Tensor, x: Tensor, skip: nn.Module | None) -> Tensor:
+    """``y + skip(x)``, in one pass where the kind of skip allows it."""
+    if skip is None:
+        return y
+    if isinstance(skip, ChannelLinear):
+        return skip(x, plus=y.flatten(2))
+    if isinstance(skip, Gate):
+        return torch.addcmul(y, x, skip.weight.view(-1, *(1,) * (x.ndim - 2)))
+    return y + skip(x)
+
+
+class FNO(nn.Module):
+    r"""Fourier neural operator on regular grids in one, two or three dimensions.
+
+    .. math:: G = Q \circ B_L \circ \dots \circ B_1 \circ P
+
+    with pointwise networks :math:`P` (lifting) and :math:`Q` (projection) and the Fourier layers :math:`B_l` of
+    :class:`FNOBlock`. Defined at any resolution; sizes of the grid are never arguments.
+
+    Args:
+        in_channels: Channels of the input function.
+        out_channels: Channels of the output function.
+        modes: Wave numbers kept per axis, positive and negative together; one number for all axes, or one per axis.
+        hidden_channels: Width of the Fourier layers.
+        num_layers: Number of Fourier layers.
+        dim: Number of grid axes; needed when ``modes`` is one number.
+        grid_embedding: Append the coordinates of the unit cube (``j / n``) to the input. Without them, the operator
+            commutes with translations.
+        padding: Zeros put around the lifted function, as a fraction of the grid on each side of each axis, for functions
+            that are not periodic; one number, or one per axis.
+        activation: Name of the activation.
+        lifting_ratio: Hidden width of the lifting network, relative to ``hidden_channels``.
+        projection_ratio: Hidden width of the projection network, relative to ``hidden_channels``.
+        skip: Skip connection around each spectral convolution.
+        channel_mlp: Pointwise network after each spectral convolution.
+        channel_mlp_expansion: Hidden width of that network, relative to ``hidden_channels``.
+        channel_mlp_skip: Skip connection around that network.
+        dropout: Dropout in these networks.
+
+    Shapes:
+        - **x**: ``(batch, in_channels, *grid)``, or ``(batch, *grid)`` for one channel.
+        - **output**: ``(batch, out_channels, *grid)``; a missing channel axis stays missing if there is one channel.
+
+    Raises:
+        ValueError: If ``modes`` and ``dim`` disagree or are not positive, if ``x`` has another number of axes or channels,
+            or a kind of skip connection does not exist.
+
+    Reference:
+        Li et al.: Fourier neural operator for parametric partial differential equations (2021). The layout and the
+        defaults are those of ``neuraloperator`` 2.0, whose weights can be loaded
+        (:func:`sciml.operators.from_neuraloperator`). Departures: all parameters are real; on leading axes with an odd
+        number of points, and on grids that are too coarse for an even number of modes, the weights stay with their wave
+        numbers, where the reference shifts them by one; dropout acts on hidden values only.
+
+    Example:
+        >>> model = FNO(in_channels=1, out_channels=2, modes=(8, 8), hidden_channels=16)
+        >>> model(torch.zeros(4, 1, 16, 16)).shape, model(torch.zeros(4, 1, 33, 20)).shape
+        (torch.Size([4, 2, 16, 16]), torch.Size([4, 2, 33, 20]))
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        modes: int | Sequence[int] = 12,
+        hidden_channels: int = 32,
+        num_layers: int = 4,
+        dim: int | None = None,
+        grid_embedding: bool = True,
+        padding: float | Sequence[float] = 0.0,
+        activation: str = "gelu",
+        lifting_ratio: float = 2,
+        projection_ratio: float = 2,
+        skip: Skip = "linear",
+        channel_mlp: bool = True,
+        channel_mlp_expansion: float = 0.5,
+        channel_mlp_skip: Skip = "gate",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.modes = _per_axis(modes, dim)
+        self.hidden_channels = hidden_channels
+        self.num_layers = num_layers
+        self.dim = len(self.modes)
+        self.grid_embedding = grid_embedding
+        self.padding = padding
+        self.activation = activation
+        self.lifting_ratio = lifting_ratio
+        self.projection_ratio = projection_ratio
+        self.skip: Skip = skip
+        self.channel_mlp = channel_mlp
+        self.channel_mlp_expansion = channel_mlp_expansion
+        self.channel_mlp_skip: Skip = channel_mlp_skip
+        self.dropout = dropout
+        self._padding = _pad_fractions(padding, self.dim)
+
+        lifted = int(lifting_ratio * hidden_channels)
+        projected = int(projection_ratio * hidden_channels)
+        self.lifting = ChannelMLP(in_channels, lifted, hidden_channels, activation=activation)
+        self.grid_weight = nn.Parameter(torch.empty(lifted, self.dim)) if grid_embedding else None
+        self.blocks = nn.ModuleList([self._make_block(last=i == num_layers - 1) for i in range(num_layers)])
+        self.projection = ChannelMLP(hidden_channels, projected, out_channels, activation=activation)
+        self._init_lifting()
+
+    def _init_lifting(self) -> None:
+        """Draw the first layer as one linear layer of the input channels and the coordinates."""
+        if self.grid_weight is not None:
+            first = self.lifting.layers[0]
+            bound = (self.in_channels + self.dim) ** -0.5
+            for parameter in (first.weight, first.bias, self.grid_weight):
+                nn.init.uniform_(parameter, -bound, bound)
+
+    def _make_block(self, last: bool) -> FNOBlock:
+        return FNOBlock(
+            self._make_conv(),
+            self.hidden_channels,
+            activation=self.activation,
+            skip=self.skip,
+            channel_mlp=self.channel_mlp,
+            channel_mlp_expansion=self.channel_mlp_expansion,
+            channel_mlp_skip=self.channel_mlp_skip,
+            dropout=self.dropout,
+            last=last,
+        )
+
+    def _make_conv(self) -> BaseSpectralConv:
+        return SpectralConv(self.hidden_channels, self.hidden_channels, self.modes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(batch, in_channels, *grid)`` to ``(batch, out_channels, *grid)``."""
+        has_channels = x.ndim == self.dim + 2
+        if not has_channels and x.ndim == self.dim + 1 and self.in_channels == 1:
+            x = x.unsqueeze(1)
+        self._check(x)
+        y = self._lift(x)
+        margin = [round(fraction * n) for fraction, n in zip(self._padding, x.shape[2:], strict=True)]
+        if any(margin):
+            y = F.pad(y, [m for m in reversed(margin) for _ in range(2)])
+        for block in self.blocks:
+            y = block(y)
+        if any(margin):
+            y = y[(..., *(slice(m, m + n) for m, n in zip(margin, x.shape[2:], strict=True)))]
+        y = self.projection(y)
+        return y if has_channels or self.out_channels > 1 else y.squeeze(1)
+
+    def _lift(self, x: Tensor) -> Tensor:
+        if self.grid_weight is None:
+            return self.lifting(x)
+        # The coordinates are equal for all samples: their share of the first layer is a bias that varies over the grid,
+        # computed once. Equals lifting the concatenation of x and the coordinates.
+        points = _unit_grid(tuple(x.shape[2:]), x.dtype, x.device)
+        return self.lifting(x, plus=torch.addmm(self.lifting.layers[0].bias[:, None], self.grid_weight, points))
+
+    def _check(self, x: Tensor) -> None:
+        if x.ndim != self.dim + 2 or x.shape[1] != self.in_channels:
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}, but this {type(self).__name__} takes (batch, {self.in_channels}, "
+                f"{', '.join(f'n{i + 1}' for i in range(self.dim))}). Build it with in_channels and dim (or modes per "
+                "axis) that fit the data."
+            )
+
+    @classmethod
+    def from_spec(cls, spec: DataSpec, **kwargs: Any) -> FNO:
+        """Build the model for a dataset: channels and dimension are those of its ``x`` and ``y``.
+
+        Args:
+            spec: What the dataset says about itself.
+            **kwargs: Arguments of the constructor; they win over the dataset.
+        """
+        sizes = {"in_channels": spec.in_channels, "out_channels": spec.out_channels}
+        if "dim" not in kwargs:
+            sizes["dim"] = spec.dim
+        return cls(**{**sizes, **kwargs})
+
+    @staticmethod
+    def example() -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Arguments of a small model, and a batch for it."""
+        generator = torch.Generator().manual_seed(0)
+        x = torch.randn(4, 1, 16, 16, generator=generator)
+        arguments = {"in_channels": 1, "out_channels": 1, "modes": [4, 4], "hidden_channels": 8, "num_layers": 2}
+        return arguments, {"x": x, "y": x.roll(1, -1) ** 2}
+
+
+def _per_axis(modes: int | Sequence[int], dim: int | None) -> tuple[int, ...]:
+    if isinstance(modes, int):
+        if dim is None:
+            raise ValueError(f"modes is {modes} for every axis, but dim is missing. Give dim=1, 2 or 3, or modes per axis.")
+        modes = (modes,) * dim
+    if dim is not None and len(modes) != dim:
+        raise ValueError(f"modes names {len(modes)} axes ({tuple(modes)}), but dim is {dim}.")
+    if not 1 <= len(modes) <= 3 or min(modes) < 1:
+        raise ValueError(f"modes is {tuple(modes)}, expected one to three positive numbers, one per grid axis.")
+    return tuple(modes)
+
+
+def _pad_fractions(padding: float | Sequence[float], dim: int) -> tuple[float, ...]:
+    fractions = tuple(padding) if isinstance(padding, Sequence) else (padding,) * dim
+    if len(fractions) != dim or min(fractions) < 0:
+        raise ValueError(f"padding is {padding}, expected one non-negative fraction, or one for each of {dim} axes.")
+    return fractions
+
+
+def _unit_grid(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Coordinates ``(dim, points)`` of a grid in the unit cube without its upper faces."""
+    if torch.compiler.is_compiling():
+        return _make_unit_grid(shape, dtype, device)
+    with torch.inference_mode(False):  # what an evaluation stores must serve in training, too
+        return _kept_unit_grid(shape, dtype, device)
+
+
+def _make_unit_grid(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    axes = [torch.arange(n, dtype=torch.float64) / n for n in shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij")).flatten(1).to(device, dtype)
+
+
+_kept_unit_grid = lru_cache(maxsize=64)(_make_unit_grid)
