@@ -225,7 +225,8 @@ def test_a_written_plugin_installs_and_its_model_is_built_by_name(written, monke
     assert registry("models")["freshly-made"].dist == "sciml-freshly-made"
     (row,) = list_plugins(["sciml-freshly-made"])
     assert (row.group, row.name, row.status) == ("models", "freshly-made", "ok")
-    code = "import sciml; print(sciml.registry('models').create('freshly-made', in_channels=1, out_channels=2).project)"
+    build = "registry('models').create('freshly-made', in_channels=1, out_channels=2)"
+    code = f"from sciml.registry import registry; print({build}.project)"
     assert run(["-c", code], written).stdout.startswith("Conv2d(32, 2")
 
 

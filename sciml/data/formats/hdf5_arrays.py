@@ -110,7 +110,7 @@ class H5Stack(H5Array):
 
 
 def _expand(index: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
-    """One entry per axis: a position from 0, a slice with positive step, or an array of positions (at most one)."""
+    """One entry per axis: a position from 0, a slice with positive step, or an array of positions."""
     parts = list(index) if isinstance(index, tuple) else [index]
     dots = [i for i, part in enumerate(parts) if part is Ellipsis]
     missing = len(shape) - (len(parts) - len(dots))
@@ -119,7 +119,10 @@ def _expand(index: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
     where = dots[0] if dots else len(parts)
     parts[where : where + len(dots)] = [slice(None)] * missing
     full = tuple(_position(part, n) for part, n in zip(parts, shape, strict=True))
-    if sum(isinstance(part, np.ndarray) for part in full) > 1:
+    if (
+        sum(isinstance(new, np.ndarray) and not isinstance(old, slice) for new, old in zip(full, parts, strict=True))
+        > 1
+    ):
         raise IndexError(f"index {index!r} has more than one list of positions; read in two steps.")
     return full
 
@@ -142,17 +145,30 @@ def _position(part: Any, length: int) -> Any:
 
 
 def _select(dataset: "h5py.Dataset", index: tuple[Any, ...]) -> np.ndarray:
-    # HDF5 takes increasing positions without repeats only.
-    axis = next((i for i, part in enumerate(index) if isinstance(part, np.ndarray)), None)
-    if axis is None:
-        return np.asarray(dataset[index])
-    unique, inverse = np.unique(index[axis], return_inverse=True)
-    run = len(unique) == 0 or unique[-1] - unique[0] + 1 == len(unique)
-    start = int(unique[0]) if len(unique) else 0
-    part = slice(start, start + len(unique)) if run else unique
-    values = dataset[(*index[:axis], part, *index[axis + 1 :])]
-    kept = sum(not isinstance(before, int) for before in index[:axis])
-    return np.take(values, inverse, axis=kept)
+    # HDF5 takes one list of positions, increasing and without repeats; the rest is done in memory.
+    chosen: list[Any] = []
+    later: list[np.ndarray | None] = []
+    listed = False
+    for part in index:
+        if not isinstance(part, np.ndarray):
+            chosen.append(part)
+            later.append(None)
+            continue
+        unique, inverse = np.unique(part, return_inverse=True)
+        start, stop = (int(unique[0]), int(unique[-1]) + 1) if len(unique) else (0, 0)
+        if len(unique) == stop - start or listed:
+            chosen.append(slice(start, stop))
+            later.append(part - start)
+        else:
+            chosen.append(unique)
+            later.append(inverse)
+            listed = True
+    values = np.asarray(dataset[tuple(chosen)])
+    kept = [positions for part, positions in zip(index, later, strict=True) if not isinstance(part, int)]
+    for axis, positions in enumerate(kept):
+        if positions is not None:
+            values = np.take(values, positions, axis=axis)
+    return values
 
 
 def _shape_after(index: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciml.data import Fields, open_dataset
@@ -134,7 +134,9 @@ def test_groups_of_different_shapes_are_refused(tmp_path: Path) -> None:
     path = write_groups(tmp_path / "a.h5", numbers(2, 4, 6, 1), centres(6), None)
     with h5py.File(path, "a") as file:
         file["0002/data"] = numbers(4, 7, 1)
-    with pytest.raises(DataFormatError, match=r"0002/data is float32 \(4, 7, 1\), but 0000/data is float32 \(4, 6, 1\)"):
+    with pytest.raises(
+        DataFormatError, match=r"0002/data is float32 \(4, 7, 1\), but 0000/data is float32 \(4, 6, 1\)"
+    ):
         open_dataset(path)
 
 
@@ -152,15 +154,6 @@ def test_opening_reads_nothing_of_a_large_file(tmp_path: Path) -> None:
         fields["tensor"][:]
 
 
-INDICES = st.one_of(
-    st.integers(-6, 5),
-    st.slices(6),
-    st.lists(st.integers(-6, 5), max_size=4),
-    st.lists(st.booleans(), min_size=6, max_size=6).map(np.array),
-    st.just(Ellipsis),
-)
-
-
 @pytest.fixture(scope="module")
 def cube(tmp_path_factory: pytest.TempPathFactory) -> tuple[np.ndarray, Fields, Fields]:
     folder, values = tmp_path_factory.mktemp("cube"), numbers(6, 5, 4, 1)
@@ -168,31 +161,181 @@ def cube(tmp_path_factory: pytest.TempPathFactory) -> tuple[np.ndarray, Fields, 
     return values, plain, open_dataset(write_groups(folder / "b.h5", values, centres(4), None))
 
 
-@settings(derandomize=True, max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(first=INDICES, second=st.one_of(st.none(), st.integers(-4, 3), st.slices(4)))
-def test_indexing_gives_what_numpy_gives(cube: tuple[np.ndarray, Fields, Fields], first: object, second: object) -> None:
+def one_by_one(values: np.ndarray, index: tuple[object, ...]) -> np.ndarray:
+    """Apply the index of each axis on its own, the last first, so that no axis moves."""
+    for axis in reversed(range(len(index))):
+        values = values[(slice(None),) * axis + (index[axis],)]
+    return values
+
+
+def some(length: int) -> st.SearchStrategy[object]:
+    return st.one_of(st.integers(-length, length - 1), st.slices(length))
+
+
+@settings(derandomize=True, max_examples=200, deadline=None)
+@given(
+    samples=st.one_of(
+        some(6),
+        st.lists(st.integers(-6, 5), max_size=4).map(lambda numbers: np.array(numbers, dtype=int)),
+        st.lists(st.booleans(), min_size=6, max_size=6).map(np.array),
+    ),
+    times=some(5),
+    points=some(4),
+)
+def test_indexing_gives_what_numpy_gives(
+    cube: tuple[np.ndarray, Fields, Fields], samples: object, times: object, points: object
+) -> None:
     values, plain, stacked = cube
-    index = first if second is None else (first, slice(None), second) if first is not Ellipsis else (first, second)
-    stacked_index = (*index, slice(None)) if isinstance(index, tuple) else index
-    np_index = np.array(index, dtype=int) if isinstance(index, list) else index
-    np.testing.assert_array_equal(plain["tensor"][index], values[..., 0][_for_numpy(np_index)])
-    np.testing.assert_array_equal(stacked["data"][stacked_index], values[_for_numpy(stacked_index)])
+    expected = one_by_one(values, (samples, times, points))
+    np.testing.assert_array_equal(plain["tensor"][samples, times, points], expected[..., 0])
+    np.testing.assert_array_equal(stacked["data"][samples, times, points], expected)
+    np.testing.assert_array_equal(plain["tensor"][samples], values[samples][..., 0])
 
 
-def _for_numpy(index: object) -> object:
-    """An empty list is a list of positions."""
-    if isinstance(index, list):
-        return np.array(index, dtype=int)
-    if isinstance(index, tuple) and isinstance(index[0], list):
-        # A list and an integer together are one advanced index in numpy: keep the axes in place.
-        return _outer(index)
-    return index
+@pytest.mark.parametrize("index", [6, -7, (0, 5), [0, 6], (0, 0, 0, 0, 0), "text", 1.5, ([0], [0]), (..., 0, ...)])
+def test_an_index_that_does_not_fit_is_an_index_error(cube: tuple[np.ndarray, Fields, Fields], index: object) -> None:
+    for fields, name in zip(cube[1:], ("tensor", "data"), strict=True):
+        with pytest.raises(IndexError):
+            fields[name][index]
 
 
-def _outer(index: tuple[object, ...]) -> object:
-    return index if not any(isinstance(part, int) for part in index[1:]) else _Pending(index)
+def test_values_that_are_not_finite_are_found_when_they_are_read(tmp_path: Path) -> None:
+    values = numbers(4, 6, 8)
+    values[2, 3, 4] = np.nan
+    path = write(tmp_path / "a.hdf5", {"tensor": values})
+    fields = open_dataset(path)
+    np.testing.assert_array_equal(fields["tensor"][:2], values[:2])
+    with pytest.raises(DataFormatError, match=r"tensor has 1 NaN or infinite value, the first at index \(2, 3, 4\)"):
+        fields["tensor"][1:]
+    np.testing.assert_array_equal(open_dataset(path, allow_nan=True)["tensor"][:], values)
 
 
-class _Pending:
-    def __init__(self, index: tuple[object, ...]) -> None:
-        self.index = index
+def test_arrays_survive_closing_pickling_and_forking(tmp_path: Path) -> None:
+    values = numbers(4, 6, 8)
+    fields = open_dataset(write(tmp_path / "a.hdf5", {"tensor": values}))
+    array = fields["tensor"]
+    np.testing.assert_array_equal(array[0], values[0])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(array))[1], values[1])
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        parts = pool.map(array.__getitem__, range(4))
+    np.testing.assert_array_equal(np.stack(parts), values)
+    fields.close()
+    np.testing.assert_array_equal(array[3], values[3])
+
+
+def test_the_file_is_closed_at_the_end_of_a_with_block(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.hdf5", {"tensor": numbers(4, 6, 8)})
+    with open_dataset(path) as fields:
+        fields["tensor"][0]
+    with h5py.File(path, "a") as file:  # fails while it is open for reading
+        file.attrs["seen"] = True
+
+
+def test_names_may_be_anything_that_hdf5_allows(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.hdf5", {"tensor": numbers(2, 3, 4), "Größe": numbers(1)}, größe=1.0)
+    assert open_dataset(path).attrs["größe"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"a": numbers(3, 4)}, r"Found: a float32 \(3, 4\)\. Tried: .*no tensor"),
+        ({}, "Found: nothing"),
+        ({"tensor": numbers(3, 4)}, r"tensor has the shape \(3, 4\), expected \(N, T, X\)"),
+        ({"tensor": numbers(2, 3, 4, 5)}, "expected"),
+        ({"tensor": numbers(3, 0, 4)}, "no empty one"),
+        ({"tensor": np.array([[[b"text"]]])}, "expected numbers"),
+        ({"tensor": numbers(3, 1, 4, 5), "nu": numbers(3, 4)}, "nu is float32"),
+        ({"density": numbers(2, 3, 4, 5), "pressure": numbers(2, 3, 4, 5), "Vx": numbers(2, 3, 4, 5)}, "one velocity"),
+    ],
+)
+def test_other_layouts_are_listed(tmp_path: Path, content: dict[str, np.ndarray], message: str) -> None:
+    with pytest.raises(DataFormatError, match=message):
+        open_dataset(write(tmp_path / "a.hdf5", content))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            {"tensor": numbers(3, 4, 5), "x-coordinate": centres(6)},
+            "6 coordinates for the axis x1, which has 5 entries",
+        ),
+        ({"tensor": numbers(3, 4, 5), "t-coordinate": numbers(6)}, "6 coordinates for the axis time"),
+        ({"tensor": numbers(3, 4, 5), "x-coordinate": numbers(5, 1)}, "expected a list of coordinates"),
+        ({"tensor": numbers(3, 4, 5), "x-coordinate": np.full(5, np.nan)}, "x-coordinate has 5 NaN"),
+        (
+            {"tensor": numbers(3, 1, 4, 5), "nu": numbers(2, 4, 5)},
+            "the axis sample has 3 entries in tensor, but 2 in nu",
+        ),
+    ],
+)
+def test_wrong_coordinates_and_lengths_are_refused(
+    tmp_path: Path, content: dict[str, np.ndarray], message: str
+) -> None:
+    with pytest.raises(DataFormatError, match=message):
+        open_dataset(write(tmp_path / "a.hdf5", content))
+
+
+def _external_link(file: h5py.File, other: Path) -> None:
+    file["tensor"] = h5py.ExternalLink(str(other), "/tensor")
+
+
+def _soft_link(file: h5py.File, other: Path) -> None:
+    file["hidden"] = h5py.ExternalLink(str(other), "/")
+    file["tensor"] = h5py.SoftLink("/hidden/tensor")
+
+
+def _dangling_link(file: h5py.File, other: Path) -> None:
+    file["tensor"] = h5py.SoftLink("/nothing")
+
+
+def _virtual(file: h5py.File, other: Path) -> None:
+    layout = h5py.VirtualLayout((2, 3, 4), "f4")
+    layout[:] = h5py.VirtualSource(str(other), "tensor", (2, 3, 4))
+    file.create_virtual_dataset("tensor", layout)
+
+
+def _external_storage(file: h5py.File, other: Path) -> None:
+    file.create_dataset("tensor", (2, 3, 4), "f4", external=[(str(other), 0, 96)])
+
+
+def _huge_chunk(file: h5py.File, other: Path) -> None:
+    file.create_dataset("tensor", (2, 2**14, 2**14), "f8", chunks=(1, 2**14, 2**14))
+
+
+def _group_in_itself(file: h5py.File, other: Path) -> None:
+    file["a/b"] = file.create_group("c")
+    file["c/d"] = file["a"]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (_external_link, "ExternalLink"),
+        (_soft_link, "Link"),
+        (_dangling_link, "SoftLink"),
+        (_virtual, "virtual dataset"),
+        (_external_storage, "external files"),
+        (_huge_chunk, "more than 1 GiB"),
+        (_group_in_itself, "contains itself"),
+    ],
+)
+def test_what_points_outside_the_file_is_refused(
+    tmp_path: Path, make: Callable[[h5py.File, Path], None], message: str, nested: bool
+) -> None:
+    other = write(tmp_path / "other.hdf5", {"tensor": numbers(2, 3, 4)})
+    path = tmp_path / "a.hdf5"
+    with h5py.File(path, "w") as file:
+        make(file.create_group("0000") if nested else file, other)
+    with pytest.raises(DataFormatError, match=message):
+        open_dataset(path)
+
+
+def test_opening_leaves_no_file_open(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.hdf5", {"tensor": numbers(2, 3, 4)})
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    for _ in range(5):
+        open_dataset(path)
+    assert (len(os.listdir("/proc/self/fd")) if before else 0) == before
