@@ -43,7 +43,7 @@ def errors(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def run_sciml(data: Dataset, config: dict[str, Any], seed: int) -> tuple[dict[str, Tensor], int, float]:
-    from sciml.config import build_run
+    from sciml.commands.run import build_run
 
     config = {**config, "trainer": {**config["trainer"], "seed": seed, "run_dir": None, "progress": False}}
     torch.manual_seed(seed)

@@ -184,7 +184,9 @@ def _roots(root: str | Path | None) -> Iterator[Path]:
     yield _cache_folder()
     package = Path(__file__).parents[1]
     # In a checkout the folder beside the package is the original; an editable install may leave a stale copy.
-    yield package.parent / "datasets" if (package.parent / "pyproject.toml").is_file() else package / "_datasets"
+    checkout = package.parent / "datasets"
+    is_checkout = checkout.is_dir() and (package.parent / "pyproject.toml").is_file()
+    yield checkout if is_checkout else package / "_datasets"
 
 
 def _cache_folder() -> Path:

@@ -42,8 +42,8 @@ def card_grid(card: Mapping[str, Any], shape: Sequence[int]) -> RegularGrid:
     bounds = tuple((float(low), float(high)) for low, high in card["domain"])
     if points not in _ALIGNMENT or len(bounds) != len(shape):
         raise DataFormatError(
-            f"the card's grid has points {points!r} and {len(bounds)} axes; expected one of {', '.join(_ALIGNMENT)} and "
-            f"{len(shape)} axes."
+            f"the card's grid has points {points!r} and {len(bounds)} axes; "
+            f"expected one of {', '.join(_ALIGNMENT)} and {len(shape)} axes."
         )
     return RegularGrid(tuple(shape), bounds, periodic=points == "periodic", alignment=_ALIGNMENT[points])
 

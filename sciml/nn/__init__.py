@@ -2,5 +2,16 @@
 
 from sciml.nn.activations import ACTIVATIONS, activation_function
 from sciml.nn.channel_mlp import ChannelLinear, ChannelMLP
+from sciml.nn.complexity import fft_flops, model_complexity
+from sciml.nn.mlp import MLP, FieldMLP
 
-__all__ = ["ACTIVATIONS", "ChannelLinear", "ChannelMLP", "activation_function"]
+__all__ = [
+    "ACTIVATIONS",
+    "MLP",
+    "ChannelLinear",
+    "ChannelMLP",
+    "FieldMLP",
+    "activation_function",
+    "fft_flops",
+    "model_complexity",
+]

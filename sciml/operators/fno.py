@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from sciml.nn.activations import ACTIVATIONS
 from sciml.nn.channel_mlp import ChannelLinear, ChannelMLP
 from sciml.operators.spectral_conv import BaseSpectralConv, SpectralConv
+from sciml.operators.tucker_conv import TuckerSpectralConv
 
 if TYPE_CHECKING:
     from sciml.spaces import DataSpec
@@ -136,6 +137,8 @@ class FNO(nn.Module):
         channel_mlp_expansion: Hidden width of that network, relative to ``hidden_channels``.
         channel_mlp_skip: Skip connection around that network.
         dropout: Dropout in these networks.
+        rank: Store the spectral weights in Tucker form, with about this fraction of the parameters or these ranks (see
+            :class:`TuckerSpectralConv`); None keeps them dense.
 
     Shapes:
         - **x**: ``(batch, in_channels, *grid)``, or ``(batch, *grid)`` for one channel.
@@ -176,6 +179,7 @@ class FNO(nn.Module):
         channel_mlp_expansion: float = 0.5,
         channel_mlp_skip: Skip = "gate",
         dropout: float = 0.0,
+        rank: float | Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.in_channels = in_channels
@@ -194,6 +198,7 @@ class FNO(nn.Module):
         self.channel_mlp_expansion = channel_mlp_expansion
         self.channel_mlp_skip: Skip = channel_mlp_skip
         self.dropout = dropout
+        self.rank = rank
         self._padding = _pad_fractions(padding, self.dim)
 
         lifted = int(lifting_ratio * hidden_channels)
@@ -226,7 +231,9 @@ class FNO(nn.Module):
         )
 
     def _make_conv(self) -> BaseSpectralConv:
-        return SpectralConv(self.hidden_channels, self.hidden_channels, self.modes)
+        if self.rank is None:
+            return SpectralConv(self.hidden_channels, self.hidden_channels, self.modes)
+        return TuckerSpectralConv(self.hidden_channels, self.hidden_channels, self.modes, self.rank)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(batch, in_channels, *grid)`` to ``(batch, out_channels, *grid)``."""

@@ -9,7 +9,7 @@ from sciml.train.loggers import MLflowLogger, TensorBoardLogger, WandbLogger
 from sciml.train.method import Method, StepContext, derive_seed
 from sciml.train.normalizer import FieldNormalizer, Standardize
 from sciml.train.run_folder import RunFolder
-from sciml.train.task import Phase, Step, Task
+from sciml.train.task import Phase, Step, Task, device_of
 from sciml.train.trainer import FitResult, Trainer
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "bind",
     "build_model",
     "derive_seed",
+    "device_of",
     "evaluate",
     "load",
     "predict_split",

@@ -23,7 +23,8 @@ __all__ = ["MAGIC", "Content", "H5File", "Node", "first_line", "inspect", "is_hd
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 _NUMBERS = "biufc"
-_MAX_DEPTH = 32
+_MAX_DEPTH = 8
+_MAX_OBJECTS = 10**6
 # One chunk is decompressed whole, however little of it is asked for.
 _MAX_CHUNK_BYTES = 2**30
 _MAX_TEXT = 65536
@@ -118,8 +119,10 @@ def inspect(file: H5File) -> Content:
     """
     content = Content({}, {})
     try:
-        for key, item in _walk(file.open(), "", file.path, set()):
+        for key, item in _walk(file.open(), "", file.path):
             content.attrs[key] = _plain_attrs(item)
+            if len(content.attrs) > _MAX_OBJECTS:
+                raise DataFormatError(f"{file.path}: more than {_MAX_OBJECTS} groups and arrays.")
             if hasattr(item, "shape"):
                 content.nodes[key] = Node(key, tuple(item.shape), item.dtype)
     except DataFormatError:
@@ -131,12 +134,13 @@ def inspect(file: H5File) -> Content:
     return content
 
 
-def _walk(group: "h5py.Group", prefix: str, path: Path, seen: set[Any]) -> Iterator[tuple[str, Any]]:
+def _walk(group: "h5py.Group", prefix: str, path: Path) -> Iterator[tuple[str, Any]]:
     import h5py
 
-    address = h5py.h5o.get_info(group.id).addr
-    if address in seen or prefix.count("/") > _MAX_DEPTH:
-        raise DataFormatError(f"{path}: the group {prefix or '/'} contains itself, or groups are nested too deeply.")
+    # A group may contain itself. Its address would tell, but asking for it makes HDF5 read parts of a damaged file that
+    # claim gigabytes; the depth tells too.
+    if prefix.count("/") > _MAX_DEPTH:
+        raise DataFormatError(f"{path}: the group {prefix[:80]} contains itself, or groups are nested too deeply.")
     yield prefix.rstrip("/"), group
     for name in group:
         key = prefix + name
@@ -148,7 +152,7 @@ def _walk(group: "h5py.Group", prefix: str, path: Path, seen: set[Any]) -> Itera
             )
         item = group[name]
         if isinstance(item, h5py.Group):
-            yield from _walk(item, key + "/", path, seen | {address})
+            yield from _walk(item, key + "/", path)
         elif isinstance(item, h5py.Dataset) and item.shape is not None:
             _check_storage(item, key, path)
             yield key, item

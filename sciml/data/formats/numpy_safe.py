@@ -76,7 +76,7 @@ def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> Mem
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = read(file)
-        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError) as error:
+        except Exception as error:  # the header is a Python literal, with the errors of Python's tokenizer
             raise DataFormatError(f"{path}: {entry.filename} has a damaged header: {error}") from error
         offset = file.tell()
     member = Member(entry.filename[:-4], tuple(shape), dtype, fortran, offset, entry.file_size)

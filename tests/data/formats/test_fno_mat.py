@@ -117,7 +117,7 @@ def test_other_variables_are_listed_or_ignored_and_never_opened(tmp_path: Path) 
 )
 def test_other_layouts_are_refused(tmp_path: Path, content: dict[str, np.ndarray]) -> None:
     scipy.io.savemat(tmp_path / "a.mat", content)
-    with pytest.raises(DataFormatError, match="no known layout fits. Found: (a|u|coeff) "):
+    with pytest.raises(DataFormatError, match=r"no known layout fits\. Found: (a|u|coeff) "):
         open_dataset(tmp_path / "a.mat")
 
 
@@ -180,8 +180,11 @@ def test_declared_lengths_are_not_believed(tmp_path: Path, element: bytes, compr
         open_dataset(tmp_path / "a.mat")
 
 
-def test_an_element_that_unpacks_to_far_more_than_the_file_is_refused(tmp_path: Path) -> None:
-    size = 300 * 2**20
+def test_an_element_that_unpacks_to_far_more_than_the_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sciml.data.formats.base._MIB", 2**10)
+    size = 2**20
     elements = [matrix((1, size // 8), bytes(size)), matrix((1, size // 8), bytes(8), name=b"u")]
     (tmp_path / "a.mat").write_bytes(mat5(*elements, compressed=True))
     with pytest.raises(DataFormatError, match="would decompress to more than"):

@@ -1,0 +1,144 @@
+"""The ``sciml`` command: verbs with argparse, so that help and listings load nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+import sciml
+
+__all__ = ["main"]
+
+KINDS = ("models", "datasets", "tasks", "methods", "problems")
+
+EPILOG = """\
+examples:
+  sciml fit examples/darcy.yaml
+  sciml fit --model fno --data darcy-small --model.modes "[8, 8]" --trainer.max_epochs 20
+  sciml models fno
+  sciml data info my_file.hdf5
+
+sciml fit --help lists the sections of a configuration.
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="sciml", description="Scientific machine learning on graphs and operators.", epilog=EPILOG, formatter_class=raw
+    )
+    parser.add_argument("--version", action="version", version=f"sciml {sciml.__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    verbs.add_parser("fit", help="train a model from a configuration", add_help=False)
+    test = verbs.add_parser("test", help="evaluate the model of a run folder again")
+    test.add_argument("run", metavar="RUN", help="run folder")
+    test.add_argument("--allow-class-path", action="store_true", help="accept class_path in its configuration")
+    predict = verbs.add_parser("predict", help="apply the model of a run folder to a data file")
+    predict.add_argument("run", metavar="RUN", help="run folder")
+    predict.add_argument("--data", required=True, metavar="FILE", help="data file, or name of a dataset")
+    predict.add_argument("--out", required=True, metavar="FILE.npz", help="where predictions and inputs are written")
+    for kind in KINDS:
+        listing = verbs.add_parser(kind, help=f"list {kind}, or describe one")
+        listing.add_argument("name", nargs="?", metavar="NAME", help="name of one of them")
+    data = verbs.add_parser("data", help="look at data files").add_subparsers(dest="action", metavar="ACTION", required=True)
+    info = data.add_parser("info", help="layout, arrays, ranges and coordinates of a data file")
+    info.add_argument("file", metavar="FILE")
+    plugins = verbs.add_parser("plugins", help="list, create or check plugins")
+    actions = plugins.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="every component of every distribution, tried in a process of its own")
+    new = actions.add_parser("new", help="write the folder of a new plugin")
+    new.add_argument("name", metavar="NAME")
+    new.add_argument("--directory", metavar="DIR", help="where; sciml-NAME in the current folder by default")
+    check = actions.add_parser("check", help="check an installed plugin")
+    check.add_argument("dist", metavar="DIST", help="name of the distribution")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Returns:
+        0 when it worked, 1 when a check failed, 2 for a mistake of the user, 128 + n when signal n stopped it.
+    """
+    tokens = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(tokens)
+    except BrokenPipeError:
+        # The reader of a pipe, such as head, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("sciml: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        code = _user_error(error)
+        if code is None or os.environ.get("SCIML_TRACEBACK"):
+            raise
+        print(f"sciml: error: {_one_line(error)}", file=sys.stderr)
+        return code
+
+
+def _run(tokens: list[str]) -> int:
+    if tokens and tokens[0] == "fit":
+        from sciml.commands.fit import fit
+
+        return fit(tokens[1:])
+    arguments = _parser().parse_args(tokens)
+    if arguments.verb in KINDS:
+        return _components(arguments.verb, arguments.name)
+    if arguments.verb == "data":
+        from sciml.data import describe_file
+
+        print(describe_file(arguments.file))
+        return 0
+    if arguments.verb == "plugins":
+        return _plugins(arguments)
+    from sciml.commands import fit as commands
+
+    return commands.test(arguments) if arguments.verb == "test" else commands.predict(arguments)
+
+
+def _components(kind: str, name: str | None) -> int:
+    if kind == "datasets":
+        from sciml.data import describe_dataset, list_datasets
+
+        if name is not None:
+            print(describe_dataset(name))
+            return 0
+        cards = list_datasets()
+        width = max((len(key) for key in cards), default=0) + 2
+        print("\n".join(f"{key:{width}s}{card.get('title', '')}" for key, card in cards.items()) or "no datasets found")
+        return 0
+    from sciml.commands.describe import describe, listing
+
+    print(listing(kind) if name is None else describe(kind, name))
+    return 0
+
+
+def _plugins(arguments: argparse.Namespace) -> int:
+    from sciml import plugins
+
+    if arguments.action == "list":
+        return plugins.main_list()
+    if arguments.action == "new":
+        return plugins.main_new(arguments.name, arguments.directory)
+    return plugins.main_check(arguments.dist)
+
+
+def _user_error(error: Exception) -> int | None:
+    """Exit code for a mistake of the user; None for a defect, whose traceback must be seen."""
+    from sciml.errors import SciMLError
+
+    number = getattr(error, "signal", None)
+    if isinstance(error, SciMLError) and isinstance(number, int):
+        return 128 + number
+    if isinstance(error, SciMLError | FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
+        return 2
+    # An ImportError written for the user names the extra to install.
+    return 2 if isinstance(error, ImportError) and "pip install" in str(error) else None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

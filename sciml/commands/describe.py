@@ -1,0 +1,121 @@
+"""``sciml models`` and its like: list components without importing them, or describe one."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from sciml.registry import Entry, registry
+
+__all__ = ["arguments_text", "describe", "listing", "summary"]
+
+
+def listing(kind: str) -> str:
+    """One line for every component of a kind: name, first line of its documentation, distribution."""
+    entries = registry(kind)
+    if not entries:
+        return f"no {kind} are installed"
+    width = max(len(name) for name in entries) + 2
+    lines = []
+    for name, entry in entries.items():
+        text = f"not available: {entry.error}" if entry.error else summary(entry)
+        origin = "" if entry.dist in ("sciml", "") else f"  [{entry.dist} {entry.version}]"
+        lines.append(f"{name:{width}s}{text}{origin}")
+    return "\n".join(lines)
+
+
+def summary(entry: Entry) -> str:
+    """First line of a component's docstring, read from its source without importing it; empty when not found."""
+    module, _, attribute = entry.value.partition(":")
+    try:
+        return _first_line(module, attribute.split(".")[0], depth=0)
+    except (OSError, SyntaxError, ValueError, ImportError):
+        return ""
+
+
+def _source(module: str) -> Path | None:
+    top, *rest = module.split(".")
+    spec = find_spec(top)
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent.joinpath(*rest) if rest else Path(spec.origin)
+    return next((p for p in (path.with_suffix(".py"), path / "__init__.py", path) if p.is_file()), None)
+
+
+def _first_line(module: str, name: str, depth: int) -> str:
+    path = _source(module)
+    if path is None or depth > 4:
+        return ""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return (ast.get_docstring(node) or "").partition("\n")[0]
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return _first_line(node.module, alias.name, depth + 1)
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if isinstance(value, ast.Call) and any(isinstance(t, ast.Name) and t.id == name for t in targets):
+            # NAME = ModelSpec(build=..., ...): what it builds says what it is.
+            built = next((k.value for k in value.keywords if k.arg == "build"), value.args[0] if value.args else None)
+            if isinstance(built, ast.Name | ast.Attribute):
+                return _first_line(module, ast.unparse(built).split(".")[0], depth + 1)
+    return ""
+
+
+def describe(kind: str, name: str) -> str:
+    """Documentation, arguments, origin and, for a model, size and cost of one component."""
+    entry = registry(kind)[name]
+    loaded = registry(kind).load(name)
+    build = getattr(loaded, "build", loaded)
+    origin = f"{entry.dist} {entry.version}" if entry.dist else "registered in this process"
+    parts = [f"{kind.removesuffix('s')} {name}: {entry.value} ({origin})", inspect.getdoc(build) or "no documentation"]
+    if callable(build):
+        parts.append(f"arguments:\n{arguments_text(build)}")
+    licence = _licence(entry)
+    if licence:
+        parts.append(f"licence: {licence}")
+    if kind == "models":
+        parts.append(_model_size(name))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _licence(entry: Entry) -> str:
+    from importlib import metadata
+
+    if not entry.dist:
+        return ""
+    info: Mapping[str, Any] = metadata.metadata(entry.dist)  # type: ignore[assignment]
+    return str(info.get("License-Expression") or info.get("License") or "")
+
+
+def arguments_text(build: Callable[..., Any]) -> str:
+    """One line for each argument: name, type, default."""
+    lines = []
+    for name, parameter in inspect.signature(build).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        annotation = parameter.annotation
+        kind = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+        kind = "" if annotation is inspect.Parameter.empty else kind.replace("typing.", "").replace("collections.abc.", "")
+        default = "required" if parameter.default is inspect.Parameter.empty else f"default {parameter.default!r}"
+        lines.append(f"  {name:20s} {kind:32s} {default}".rstrip())
+    return "\n".join(lines) or "  none"
+
+
+def _model_size(name: str) -> str:
+    """Parameters, bytes and floating-point operations on the model's example."""
+    from sciml.nn import model_complexity
+    from sciml.registry import model_spec
+
+    spec = model_spec(name)
+    if spec.example is None:
+        return ""
+    arguments, batch = spec.example()
+    cost = model_complexity(spec.build(**arguments), batch, spec.inputs)
+    shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+    return f"example ({shown}):\n" + "\n".join(f"  {key:20s} {value}" for key, value in cost.items())

@@ -1,0 +1,262 @@
+"""``sciml fit``, ``test`` and ``predict``: train, evaluate with baselines, write pictures, apply."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sciml.config import apply_overrides, read_config, refuse_class_path
+from sciml.errors import ConfigError, DataFormatError
+
+__all__ = ["fit", "predict", "test"]
+
+FIT_HELP = """\
+usage: sciml fit [CONFIG] [--section.argument VALUE ...] [--resume] [--overwrite] [--allow-class-path]
+
+Train a model from a configuration file, from options, or from both; options win.
+
+sections:
+  model       --model NAME, --model.ARGUMENT VALUE        sciml models lists them, sciml models NAME describes one
+  data        --data NAME_OR_PATH, --data.validation 100  sciml datasets
+  task        --task NAME, --task.loss relative_l2        sciml tasks
+  optimizer   --optimizer adamw, --optimizer.lr 1e-3
+  scheduler   --scheduler onecycle, --scheduler.max_lr 1e-3
+  trainer     --trainer.max_epochs 40, --trainer.run_dir runs/mine, --trainer.seed 1, ...
+  methods     --methods "[{name: gradient-noise, eta: 0.01}]"   sciml methods
+  callbacks   --callbacks "[{name: ema, decay: 0.999}]"
+
+switches:
+  --resume            continue the run in trainer.run_dir where it stopped
+  --overwrite         replace the run in trainer.run_dir
+  --allow-class-path  accept class_path in the configuration, which imports code
+
+examples:
+  sciml fit examples/darcy.yaml
+  sciml fit examples/darcy.yaml --model tfno --model.rank 0.4 --trainer.run_dir runs/tfno
+  sciml fit --model deeponet --data burgers-small --trainer.max_epochs 20
+"""
+
+
+def fit(tokens: list[str]) -> int:
+    """Train, test and draw; returns the exit code."""
+    switches, rest = _switches(tokens)
+    path = rest.pop(0) if rest and not rest[0].startswith("--") else None
+    config = apply_overrides(read_config(path) if path else {}, rest)
+    if switches["help"]:
+        print(FIT_HELP)
+        _print_arguments(config)
+        return 0
+    if not switches["allow-class-path"]:
+        refuse_class_path(config)
+    trainer = config.setdefault("trainer", {})
+    if not trainer.get("run_dir"):
+        trainer["run_dir"] = f"runs/{_run_name(path, config)}"
+    if not (trainer.get("max_epochs") or trainer.get("max_steps")):
+        raise ConfigError("no length: give --trainer.max_epochs or --trainer.max_steps.")
+    if switches["resume"] and switches["overwrite"]:
+        raise ConfigError("--resume continues a run and --overwrite replaces it: choose one.")
+    # The stored configuration must not replace a run when it is used again.
+    trainer.pop("overwrite", None)
+
+    from sciml.commands.run import build_run
+
+    run = build_run(config)
+    run.trainer.overwrite = switches["overwrite"]
+    result = run.fit(resume="auto" if switches["resume"] else None)
+    if not run.trainer.is_main:
+        run.trainer.test(run.model, run.data, run.task)
+        return 0
+    report = _evaluate(run)
+    report["seconds"] = result.seconds
+    assert run.trainer.run is not None
+    run.trainer.run.write_metrics(report)
+    print(_table(report, run.config["model"].get("name", "model")))
+    print(f"{report['parameters']} parameters, {result.steps} steps, {result.seconds:.1f} s of training in this process")
+    if result.stop_reason:
+        print(f"stopped early: {result.stop_reason}")
+    print(f"run folder: {run.trainer.run.path}")
+    for figure in _draw(run):
+        print(f"picture:    {figure}")
+    return 0
+
+
+def _switches(tokens: list[str]) -> tuple[dict[str, bool], list[str]]:
+    names = ("resume", "overwrite", "allow-class-path", "help")
+    tokens = ["--help" if token == "-h" else token for token in tokens]
+    given = {name: f"--{name}" in tokens for name in names}
+    return given, [token for token in tokens if token.removeprefix("--") not in names or not token.startswith("--")]
+
+
+def _run_name(path: str | None, config: Mapping[str, Any]) -> str:
+    if path is not None:
+        stem = Path(path).stem
+        return Path(path).parent.name if stem == "config" else stem
+    parts = [str((config.get(key) or {}).get("name", "")) for key in ("model", "data")]
+    return "-".join(Path(part).stem for part in parts if part) or "run"
+
+
+def _print_arguments(config: Mapping[str, Any]) -> None:
+    from sciml.commands.describe import arguments_text
+    from sciml.registry import model_spec, registry
+    from sciml.train import Trainer
+
+    print(f"trainer:\n{arguments_text(Trainer)}")
+    for kind, section in (("models", "model"), ("tasks", "task")):
+        name = (config.get(section) or {}).get("name")
+        if name:
+            build = model_spec(name).build if kind == "models" else registry(kind).load(name)
+            print(f"\n{section} {name}:\n{arguments_text(build)}")
+
+
+def _evaluate(run: Any) -> dict[str, Any]:
+    """Metrics of the model on every test split, of trivial baselines beside it, and what the numbers belong to."""
+    import torch
+
+    import sciml
+    from sciml.train import evaluate
+
+    report: dict[str, Any] = dict(run.trainer.test(run.model, run.data, run.task))
+    metrics = {name: metric for name, metric in run.task.metrics().items() if name == "relative_l2"}
+    report["baselines"] = {
+        label: {
+            name: evaluate(run.model, _Fixed(predictor, run.data[name]), run.data[name], metrics=metrics)
+            for name in run.data.names("test")
+        }
+        for label, predictor in _baselines(run).items()
+    }
+    report["parameters"] = sum(parameter.numel() for parameter in run.model.parameters())
+    report["versions"] = {
+        "sciml": sciml.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    report["data_hash"] = run.data.hash
+    return report
+
+
+def _baselines(run: Any) -> dict[str, Any]:
+    from sciml.tasks import OperatorRegression, linear_baseline, mean_baseline
+
+    train = run.data.train
+    if not isinstance(run.task, OperatorRegression) or "x" not in train.tensors or run.task.target != "y":
+        return {}
+    baselines = {"training mean": mean_baseline(run.data)}
+    # Beyond some thousand unknowns a dense least-squares fit takes longer than the training it is compared with.
+    if train["x"][0].numel() <= 4096 and train["y"][0].numel() <= 4096:
+        baselines["linear least squares"] = linear_baseline(run.data)
+    return baselines
+
+
+class _Fixed:
+    """Gives predictions that are known already, in the order of the split."""
+
+    def __init__(self, predictor: Any, split: Any) -> None:
+        self._predictions = predictor(split)
+        self._position = 0
+
+    def predict(self, model: Any, batch: Mapping[str, Any]) -> Any:
+        size = len(batch["y"])
+        self._position += size
+        return self._predictions[self._position - size : self._position]
+
+
+def _table(report: Mapping[str, Any], label: str) -> str:
+    splits = [name for name in report if name.startswith("test")]
+    if not splits:
+        return "no test split: nothing to evaluate"
+    rows = {label: {name: report[name] for name in splits}, **report["baselines"]}
+    width = max(len(name) for name in rows) + 2
+    lines = ["relative L2 error (mean ± standard error over test samples)"]
+    lines.append(" " * width + "".join(f"{name:>20s}" for name in splits))
+    for name, values in rows.items():
+        cells = (f"{values[s]['relative_l2']:.4f} ± {values[s]['relative_l2_se']:.4f}" for s in splits)
+        lines.append(f"{name:{width}s}" + "".join(f"{cell:>20s}" for cell in cells))
+    return "\n".join(lines)
+
+
+def _draw(run: Any) -> list[Path]:
+    """One test sample per split, and the training curve, into the run folder."""
+    from sciml.plotting import plot_history, plot_operator_samples
+
+    folder = run.trainer.run.path
+    figures = []
+    rows = run.trainer.run.rows()
+    if rows:
+        plot_history(rows, path=folder / "history.png")
+        figures.append(folder / "history.png")
+    samples = []
+    for name in run.data.names("test"):
+        split = run.data[name].select(slice(0, 1))
+        if "x" in split.tensors and "y" in split.tensors and split["x"].dim() == split["y"].dim():
+            samples.append((split["x"][0], split["y"][0], run.predict(split)[0], split.grids.get("y"), name))
+    if samples and samples[0][0].dim() in (2, 3):
+        units = {name: field.units for name, field in run.data.spec.fields.items()}
+        plot_operator_samples(samples, units=units, path=folder / "prediction.png")
+        figures.append(folder / "prediction.png")
+    return figures
+
+
+def _run_folder(path: str) -> Any:
+    from sciml.train import RunFolder
+
+    run = RunFolder(path)
+    if not run.path.is_dir():
+        raise FileNotFoundError(f"there is no run folder {path}.")
+    return run
+
+
+def test(arguments: argparse.Namespace) -> int:
+    """Evaluate the model of a run folder again."""
+    folder = _run_folder(arguments.run)
+    config = read_config(folder.config)
+    if not arguments.allow_class_path:
+        refuse_class_path(config)
+    from sciml.commands.run import build_run
+    from sciml.train import load
+
+    config["trainer"] = {**config["trainer"], "run_dir": None, "progress": False}
+    run = build_run(config)
+    given = {"model": run.model} if "class_path" in config["model"] else {}
+    trained = load(folder.path, **given)
+    run.model, run.task = trained.model.to(run.trainer.engine.device), trained.task
+    print(_table(_evaluate(run), config["model"].get("name", "model")))
+    return 0
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """Apply the model of a run folder to a data file."""
+    import numpy as np
+    import torch
+
+    from sciml.data import load_dataset, open_dataset
+    from sciml.train import device_of, load
+
+    folder = _run_folder(arguments.run)
+    out = Path(arguments.out)
+    if out.suffix != ".npz":
+        raise ConfigError(f"--out is {arguments.out}, expected a file that ends with .npz.")
+    trained = load(folder.path)
+    try:
+        split = load_dataset(arguments.data).train
+    except ConfigError as error:
+        fields = open_dataset(arguments.data)
+        raise DataFormatError(f"{arguments.data} holds {', '.join(fields.arrays)}: {error}") from error
+    dtype = next(trained.model.parameters()).dtype
+    split = split.to(device_of(trained.model)).map(
+        lambda batch: {k: v.to(dtype) if v.is_floating_point() else v for k, v in batch.items()}
+    )
+    prediction = trained.predict(split)
+    arrays = {name: value.cpu().numpy() for name, value in split.tensors.items()}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(out, prediction=prediction.numpy(), **arrays)
+    print(f"{len(prediction)} predictions {tuple(prediction.shape)} in {out}; arrays: prediction, {', '.join(arrays)}")
+    if "y" in split.tensors and torch.isfinite(prediction).all():
+        from sciml.metrics import mean_and_standard_error, relative_l2
+
+        mean, error = mean_and_standard_error(relative_l2(prediction, split["y"].cpu()))
+        print(f"relative L2 error against y of the file: {mean:.4f} ± {error:.4f}", file=sys.stdout)
+    return 0
