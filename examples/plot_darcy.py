@@ -25,7 +25,7 @@ import torch
 from sciml import Trainer, load_dataset
 from sciml.methods import GridSymmetry
 from sciml.metrics import mean_and_standard_error, relative_l2
-from sciml.plotting import plot_operator_sample
+from sciml.plotting import OperatorSample, plot_operator_samples
 from sciml.tasks import OperatorRegression, linear_baseline, mean_baseline
 from sciml.train import build_model
 
@@ -54,7 +54,7 @@ trainer.fit(
     model,
     data,
     OperatorRegression(loss="relative_l2+relative_h1"),
-    [GridSymmetry()],
+    [GridSymmetry(alignment="left")],
     optimizer={"name": "adamw", "lr": 1e-2, "weight_decay": 1e-4},
     scheduler={"name": "onecycle", "max_lr": 1e-2, "pct_start": 0.1},
 )
@@ -77,8 +77,10 @@ for label, predict in predictors.items():
 # %%
 # One test sample on both grids
 # -----------------------------
-fine = data["test_32"]
-figure = plot_operator_sample(
-    fine["x"][:2], fine["y"][:2], trainer.predict(model, fine)[:2], grid=fine.grids["y"], x_name="permeability", y_name="pressure"
-)
-figure
+samples = []
+for name in ("test_16", "test_32"):
+    split = data[name].select(slice(0, 1))
+    samples.append(
+        OperatorSample(split["x"][0], split["y"][0], trainer.predict(model, split)[0], split.grids["y"], name)
+    )
+figure = plot_operator_samples(samples, names={"x": "permeability", "y": "pressure"}, path="darcy.png")

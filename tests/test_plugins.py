@@ -249,7 +249,7 @@ def test_a_written_plugin_passes_the_check(written, monkeypatch):
 @pytest.mark.slow
 def test_the_example_of_a_written_plugin_trains_from_the_command_line(written, tmp_path):
     arguments = ["--trainer.max_epochs", "2", "--trainer.run_dir", str(tmp_path / "run")]
-    done = run(["-m", "sciml.cli", "fit", "examples/darcy.yaml", *arguments], written)
+    done = run(["-m", "sciml", "fit", "examples/darcy.yaml", *arguments], written)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "model.safetensors").is_file()
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["model"]["name"] == "freshly-made"

@@ -180,7 +180,7 @@ def _table(report: Mapping[str, Any], label: str) -> str:
 
 def _draw(run: Any) -> list[Path]:
     """One test sample per split, and the training curve, into the run folder."""
-    from sciml.plotting import plot_history, plot_operator_samples
+    from sciml.plotting import OperatorSample, plot_history, plot_operator_samples
 
     folder = run.trainer.run.path
     figures = []
@@ -192,10 +192,12 @@ def _draw(run: Any) -> list[Path]:
     for name in run.data.names("test"):
         split = run.data[name].select(slice(0, 1))
         if "x" in split.tensors and "y" in split.tensors and split["x"].dim() == split["y"].dim():
-            samples.append((split["x"][0], split["y"][0], run.predict(split)[0], split.grids.get("y"), name))
-    if samples and samples[0][0].dim() in (2, 3):
+            samples.append(OperatorSample(split["x"][0], split["y"][0], run.predict(split)[0], split.grids.get("y"), name))
+    if samples and samples[0].y.dim() in (2, 3):
         units = {name: field.units for name, field in run.data.spec.fields.items()}
-        plot_operator_samples(samples, units=units, path=folder / "prediction.png")
+        cards = run.data.card.get("fields") or {}
+        names = {name: cards[name]["label"] for name in ("x", "y") if "label" in (cards.get(name) or {})}
+        plot_operator_samples(samples, names=names, units=units, path=folder / "prediction.png")
         figures.append(folder / "prediction.png")
     return figures
 

@@ -44,9 +44,9 @@ def model_complexity(
         inputs: Argument of ``forward`` to batch key, where the names differ.
 
     Returns:
-        ``parameters``: real numbers, a complex parameter being two; ``parameters_complex_once``: the same with a complex
-        parameter as one, as some papers and ``neuraloperator`` count; ``bytes`` of parameters and buffers; ``flops`` of
-        the forward pass on the whole batch.
+        ``parameters``: real numbers, a complex parameter being two; ``parameters_complex_once``: a complex parameter
+        being one, as some papers and ``neuraloperator`` count; ``bytes`` of parameters and buffers; ``flops`` of the
+        forward pass on the whole batch.
 
     Raises:
         ValueError: If an argument of ``forward`` is not in the batch.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -65,8 +66,7 @@ class MLP(nn.Module):
         self.final_activation = final_activation
         self.dropout = dropout
         self.init = init
-        pairs = zip(widths[:-1], widths[1:], strict=True)
-        self.layers = nn.ModuleList([nn.Linear(a, b) for a, b in pairs])
+        self.layers = nn.ModuleList([nn.Linear(a, b) for a, b in pairwise(widths)])
         if init != "torch":
             self.reset_parameters()
 
@@ -155,7 +155,7 @@ class FieldMLP(nn.Module):
         if x.shape[1:] != self.in_shape:
             raise ValueError(
                 f"x has shape {tuple(x.shape)}, but this FieldMLP takes (batch, {', '.join(map(str, self.in_shape))}). "
-                "A fully connected network works on the grid that it was built for: resample the input, or use an operator."
+                "A fully connected network works on the grid that it was built for: resample the input, or take an fno."
             )
         return self.network(x.flatten(1)).unflatten(1, self.out_shape)
 

@@ -1,7 +1,8 @@
 """Neural operators: maps between functions that do not depend on how these are sampled."""
 
 from sciml.operators.deeponet import DEEPONET, DeepONet, deeponet
-from sciml.operators.fno import FNO, FNOBlock
+from sciml.operators.fno import FNO
+from sciml.operators.fno_block import FNOBlock
 from sciml.operators.fourier import frequencies, truncated_fft, truncated_ifft
 from sciml.operators.neuraloperator import from_neuraloperator, load_neuraloperator_state_dict
 from sciml.operators.spectral_conv import SpectralConv

@@ -31,9 +31,9 @@ class DeepONet(nn.Module):
         out_channels: Channels of the output function; they share the trunk.
 
     Shapes:
-        - **u**: ``(batch, sensors)``, ``(batch, channels, sensors)`` or ``(batch, channels, *grid)``: values of the input
-          function at fixed sensors.
-        - **coords**: ``(points, dim)`` for all functions, or ``(batch, points, dim)``, in the units the model was trained in.
+        - **u**: ``(batch, sensors)``, ``(batch, channels, sensors)`` or ``(batch, channels, *grid)``: values of the
+          input function at fixed sensors.
+        - **coords**: ``(points, dim)`` for all functions, or ``(batch, points, dim)``, in the units of the training.
         - **output**: ``(batch, points)``; ``(batch, out_channels, points)`` for several channels.
 
     Raises:
@@ -41,9 +41,9 @@ class DeepONet(nn.Module):
             values than the branch takes, or ``coords`` another dimension than the trunk takes.
 
     Reference:
-        Lu, Jin, Karniadakis: DeepONet (2019), the unstacked form. There the trunk ends with an activation and the branch
-        does not, weights are Glorot normal and biases zero; :func:`deeponet` builds such networks, here branch and trunk
-        are taken as they are.
+        Lu, Jin, Karniadakis: DeepONet (2019), the unstacked form. There the trunk ends with an activation and the
+        branch does not, weights are Glorot normal and biases zero; :func:`deeponet` builds such networks, here branch
+        and trunk are taken as they are.
 
     Example:
         >>> net = DeepONet(branch=MLP(100, 40, 40), trunk=MLP(1, 40, 40, final_activation=True))
@@ -83,8 +83,8 @@ class DeepONet(nn.Module):
         if flat.shape[1] != self.branch.in_features:
             raise ValueError(
                 f"u has {flat.shape[1]} sensor values per function (shape {tuple(u.shape)}), but this branch takes "
-                f"{self.branch.in_features}. A DeepONet reads its input at fixed sensors: resample the input to those it "
-                f"was trained on, or build the branch for {flat.shape[1]} values."
+                f"{self.branch.in_features}. A DeepONet reads its input at fixed sensors: resample the input to those "
+                f"it was trained on, or build the branch for {flat.shape[1]} values."
             )
         return flat
 
@@ -96,16 +96,17 @@ class DeepONet(nn.Module):
             )
         if isinstance(self.trunk, MLP) and coords.shape[-1] != self.trunk.in_features:
             raise ValueError(
-                f"coords has last dimension {coords.shape[-1]}, but this trunk takes {self.trunk.in_features}. Give one "
-                f"column per axis of the output domain, or build the trunk for {coords.shape[-1]}."
+                f"coords has last dimension {coords.shape[-1]}, but this trunk takes {self.trunk.in_features}. Give "
+                f"one column per axis of the output domain, or build the trunk for {coords.shape[-1]}."
             )
         return coords
 
     def _check_features(self, coefficients: int, basis: int) -> None:
-        if coefficients != self.out_channels * basis:
+        wanted = self.out_channels * basis
+        if coefficients != wanted:
             raise ValueError(
-                f"the branch gives {coefficients} features and the trunk {basis}; with out_channels={self.out_channels} "
-                f"the branch must give {self.out_channels} x {basis} = {self.out_channels * basis}."
+                f"the branch gives {coefficients} features and the trunk {basis}; with "
+                f"out_channels={self.out_channels} the branch must give {self.out_channels} x {basis} = {wanted}."
             )
 
 

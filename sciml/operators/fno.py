@@ -2,112 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sciml.nn.activations import ACTIVATIONS
 from sciml.nn.channel_mlp import ChannelLinear, ChannelMLP
+from sciml.operators.fno_block import FNOBlock, Skip
 from sciml.operators.spectral_conv import BaseSpectralConv, SpectralConv
 from sciml.operators.tucker_conv import TuckerSpectralConv
 
 if TYPE_CHECKING:
     from sciml.spaces import DataSpec
 
-__all__ = ["FNO", "FNOBlock"]
-
-Skip = Literal["linear", "gate", "identity", "none"]
-
-
-class FNOBlock(nn.Module):
-    r"""One Fourier layer: spectral convolution and skip, then a pointwise network and its skip.
-
-    .. math::
-        h = \sigma(K x + S_1 x), \qquad y = \sigma(\mathrm{MLP}(h) + S_2 x)
-
-    Args:
-        conv: The spectral convolution :math:`K`, from ``channels`` to ``channels``.
-        channels: Width.
-        activation: Name of :math:`\sigma`.
-        skip: Kind of :math:`S_1`: ``linear`` map of channels, ``gate`` (one factor per channel), ``identity``, ``none``.
-        channel_mlp: Apply the pointwise network; otherwise :math:`y = \sigma(h)` without it, as the reference does.
-        channel_mlp_expansion: Hidden width of the network, relative to ``channels``.
-        channel_mlp_skip: Kind of :math:`S_2`.
-        dropout: Dropout in the pointwise network.
-        last: Leave out both activations :math:`\sigma`, as in the last block.
-    """
-
-    def __init__(
-        self,
-        conv: BaseSpectralConv,
-        channels: int,
-        activation: str = "gelu",
-        skip: Skip = "linear",
-        channel_mlp: bool = True,
-        channel_mlp_expansion: float = 0.5,
-        channel_mlp_skip: Skip = "gate",
-        dropout: float = 0.0,
-        last: bool = False,
-    ) -> None:
-        super().__init__()
-        hidden = round(channels * channel_mlp_expansion)
-        self.activation = "identity" if last else activation
-        self.conv = conv
-        self.skip = _make_skip(skip, channels)
-        # The network inside the block keeps its GELU whatever the activation of the block is, as in the reference.
-        self.channel_mlp = ChannelMLP(channels, hidden, channels, dropout=dropout) if channel_mlp else None
-        self.channel_mlp_skip = _make_skip(channel_mlp_skip, channels) if channel_mlp else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(batch, channels, *grid)`` to the same shape."""
-        activation = ACTIVATIONS[self.activation]
-        y = activation(_add_skip(self.conv(x), x, self.skip))
-        if self.channel_mlp is None:
-            return activation(y)
-        return activation(_add_skip(self.channel_mlp(y), x, self.channel_mlp_skip))
-
-
-class Gate(nn.Module):
-    """Multiplies each channel by a learned factor, one at the start.
-
-    Args:
-        channels: Number of channels.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Scale ``(batch, channels, *grid)``."""
-        return x * self.weight.view(-1, *(1,) * (x.ndim - 2))
-
-
-def _make_skip(kind: str, channels: int) -> nn.Module | None:
-    makers: dict[str, Callable[[], nn.Module | None]] = {
-        "linear": lambda: ChannelLinear(channels, channels, bias=False),
-        "gate": lambda: Gate(channels),
-        "identity": nn.Identity,
-        "none": lambda: None,
-    }
-    if kind not in makers:
-        raise ValueError(f"skip is {kind!r}, expected one of {', '.join(makers)}.")
-    return makers[kind]()
-
-
-def _add_skip(y: Tensor, x: Tensor, skip: nn.Module | None) -> Tensor:
-    """``y + skip(x)``, in one pass where the kind of skip allows it."""
-    if skip is None:
-        return y
-    if isinstance(skip, ChannelLinear):
-        return skip(x, plus=y.flatten(2))
-    if isinstance(skip, Gate):
-        return torch.addcmul(y, x, skip.weight.view(-1, *(1,) * (x.ndim - 2)))
-    return y + skip(x)
+__all__ = ["FNO"]
 
 
 class FNO(nn.Module):
@@ -127,8 +38,8 @@ class FNO(nn.Module):
         dim: Number of grid axes; needed when ``modes`` is one number.
         grid_embedding: Append the coordinates of the unit cube (``j / n``) to the input. Without them, the operator
             commutes with translations.
-        padding: Zeros put around the lifted function, as a fraction of the grid on each side of each axis, for functions
-            that are not periodic; one number, or one per axis.
+        padding: Zeros put around the lifted function, as a fraction of the grid on each side of each axis, for
+            functions that are not periodic; one number, or one per axis.
         activation: Name of the activation.
         lifting_ratio: Hidden width of the lifting network, relative to ``hidden_channels``.
         projection_ratio: Hidden width of the projection network, relative to ``hidden_channels``.
@@ -145,8 +56,8 @@ class FNO(nn.Module):
         - **output**: ``(batch, out_channels, *grid)``; a missing channel axis stays missing if there is one channel.
 
     Raises:
-        ValueError: If ``modes`` and ``dim`` disagree or are not positive, if ``x`` has another number of axes or channels,
-            or a kind of skip connection does not exist.
+        ValueError: If ``modes`` and ``dim`` disagree or are not positive, if ``x`` has another number of axes or
+            channels, or a kind of skip connection does not exist.
 
     Reference:
         Li et al.: Fourier neural operator for parametric partial differential equations (2021). The layout and the
@@ -212,9 +123,9 @@ class FNO(nn.Module):
     def _init_lifting(self) -> None:
         """Draw the first layer as one linear layer of the input channels and the coordinates."""
         if self.grid_weight is not None:
-            first = self.lifting.layers[0]
+            first = self._first_layer
             bound = (self.in_channels + self.dim) ** -0.5
-            for parameter in (first.weight, first.bias, self.grid_weight):
+            for parameter in (*first.parameters(), self.grid_weight):
                 nn.init.uniform_(parameter, -bound, bound)
 
     def _make_block(self, last: bool) -> FNOBlock:
@@ -248,9 +159,14 @@ class FNO(nn.Module):
         for block in self.blocks:
             y = block(y)
         if any(margin):
-            y = y[(..., *(slice(m, m + n) for m, n in zip(margin, x.shape[2:], strict=True)))]
+            for axis, (m, n) in enumerate(zip(margin, x.shape[2:], strict=True), start=2):
+                y = y.narrow(axis, m, n)
         y = self.projection(y)
         return y if has_channels or self.out_channels > 1 else y.squeeze(1)
+
+    @property
+    def _first_layer(self) -> ChannelLinear:
+        return cast(ChannelLinear, self.lifting.layers[0])
 
     def _lift(self, x: Tensor) -> Tensor:
         if self.grid_weight is None:
@@ -258,7 +174,9 @@ class FNO(nn.Module):
         # The coordinates are equal for all samples: their share of the first layer is a bias that varies over the grid,
         # computed once. Equals lifting the concatenation of x and the coordinates.
         points = _unit_grid(tuple(x.shape[2:]), x.dtype, x.device)
-        return self.lifting(x, plus=torch.addmm(self.lifting.layers[0].bias[:, None], self.grid_weight, points))
+        bias = self._first_layer.bias
+        assert bias is not None
+        return self.lifting(x, plus=torch.addmm(bias[:, None], self.grid_weight, points))
 
     def _check(self, x: Tensor) -> None:
         if x.ndim != self.dim + 2 or x.shape[1] != self.in_channels:
@@ -293,7 +211,7 @@ class FNO(nn.Module):
 def _per_axis(modes: int | Sequence[int], dim: int | None) -> tuple[int, ...]:
     if isinstance(modes, int):
         if dim is None:
-            raise ValueError(f"modes is {modes} for every axis, but dim is missing. Give dim=1, 2 or 3, or modes per axis.")
+            raise ValueError(f"modes is {modes} for every axis, but dim is missing. Give dim, or modes per axis.")
         modes = (modes,) * dim
     if dim is not None and len(modes) != dim:
         raise ValueError(f"modes names {len(modes)} axes ({tuple(modes)}), but dim is {dim}.")

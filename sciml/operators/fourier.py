@@ -1,8 +1,8 @@
 """Truncated Fourier transforms on periodic grids: only the wanted coefficients, in real arithmetic.
 
-Read :func:`truncated_fft` first, then its inverse. Coefficients are kept as ``(2, *modes, batch, channels)``: real parts,
-then imaginary parts, and the modes in front, where a spectral convolution needs them for its batched matrix products.
-Complex numbers appear only inside the fast path for many modes.
+Read :func:`truncated_fft` first, then its inverse. Coefficients are kept as ``(2, *modes, batch, channels)``: real
+parts, then imaginary parts, and the modes in front, where a spectral convolution needs them for its batched matrix
+products. Complex numbers appear only inside the path for many modes.
 """
 
 import math
@@ -14,9 +14,10 @@ from torch import Tensor
 
 __all__ = ["frequencies", "truncated_fft", "truncated_ifft"]
 
-# A dense transform of n points to k modes costs O(n k), an FFT O(n log n) at a far lower rate of operations. Measured on
-# CPU, the matrix product wins clearly up to 32 modes, and no longer beyond 64.
-MATMUL_MODES = 48
+# A dense transform of n points to k modes costs O(n k), an FFT O(n log n) at a far lower rate of operations. Measured
+# forward and backward on CPU for 32 to 8192 points, the matrix product is 1.2 to 7 times faster with up to 32
+# coefficients on an axis, and slower from about 50.
+MATMUL_MODES = 32
 
 
 def frequencies(modes: int, half: bool = False) -> list[int]:
@@ -39,8 +40,8 @@ def truncated_fft(x: Tensor, modes: Sequence[int]) -> Tensor:
 
     .. math:: \hat x_k = \frac{1}{\prod_i n_i} \sum_j x_j\, e^{-2 \pi \mathrm{i} \sum_i k_i j_i / n_i}
 
-    Equals ``torch.fft.rfftn(x, norm="forward")`` at the wave numbers of :func:`frequencies`. Functions that have no wave
-    numbers beyond these keep their coefficients at any resolution.
+    Equals ``torch.fft.rfftn(x, norm="forward")`` at the wave numbers of :func:`frequencies`. Functions that have no
+    wave numbers beyond these keep their coefficients at any resolution.
 
     Args:
         x: Function values, ``(batch, channels, *grid)``.
@@ -51,8 +52,8 @@ def truncated_fft(x: Tensor, modes: Sequence[int]) -> Tensor:
 
     Example:
         >>> x = torch.cos(2 * math.pi * torch.arange(8) / 8)[None, None]
-        >>> truncated_fft(x, [3])[0].flatten().round(decimals=6)
-        tensor([0.0000, 0.5000, 0.0000])
+        >>> (truncated_fft(x, [3])[0].flatten().abs() > 1e-6).tolist()
+        [False, True, False]
     """
     batch, channels, *grid = x.shape
     real, imag = _forward_last(x.reshape(-1, grid[-1]), modes[-1])
@@ -63,7 +64,7 @@ def truncated_fft(x: Tensor, modes: Sequence[int]) -> Tensor:
 
 
 def truncated_ifft(coefficients: Tensor, grid: Sequence[int]) -> Tensor:
-    r"""Real functions on a periodic grid from the coefficients of low wave numbers; the inverse of :func:`truncated_fft`.
+    r"""Real functions on a periodic grid from coefficients of low wave numbers; the inverse of :func:`truncated_fft`.
 
     Equals ``torch.fft.irfftn(..., s=grid, norm="forward")`` of the spectrum that is zero elsewhere; as there, imaginary
     parts that no real function has are ignored.

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from sciml.errors import CheckpointError, ConfigError
 from sciml.nn.activations import ACTIVATIONS
-from sciml.operators.fno import FNO, Skip
+from sciml.operators.fno import FNO
+from sciml.operators.fno_block import Skip
 
 __all__ = ["from_neuraloperator", "load_neuraloperator_state_dict"]
 
@@ -95,13 +96,15 @@ def load_neuraloperator_state_dict(model: FNO, state: Mapping[str, Any]) -> FNO:
     return model
 
 
+# Their names to ours, applied in turn.
 _NAMES = [
     (r"^fno_blocks\.convs\.(\d+)\.", r"blocks.\1.conv."),
     (r"^fno_blocks\.fno_skips\.(\d+)\.(conv\.)?", r"blocks.\1.skip."),
     (r"^fno_blocks\.channel_mlp\.(\d+)\.", r"blocks.\1.channel_mlp."),
     (r"^fno_blocks\.channel_mlp_skips\.(\d+)\.(conv\.)?", r"blocks.\1.channel_mlp_skip."),
     (r"\.fcs\.", ".layers."),
-    (r"\.weight\.(tensor|core)$", lambda match: ".weight" if match[1] == "tensor" else ".core"),
+    (r"\.weight\.tensor$", ".weight"),
+    (r"\.weight\.core$", ".core"),
 ]
 
 

@@ -89,10 +89,10 @@ class BaseSpectralConv(nn.Module, ABC):
 class SpectralConv(BaseSpectralConv):
     r"""Spectral convolution with one dense complex matrix per mode.
 
-    .. math:: \hat y_k = W_k\, \hat x_k \;\; (|k_i| \text{ among the kept modes}), \qquad \hat y_k = 0 \text{ otherwise}
+    .. math:: \hat y_k = W_k\, \hat x_k \;\; (k \text{ among the kept modes}), \qquad \hat y_k = 0 \text{ otherwise}
 
-    and a bias is added to :math:`y`. The weights belong to wave numbers, not to grid points: the same weights act on any
-    resolution, and a grid too coarse for all modes uses those that it can represent.
+    and a bias is added to :math:`y`. The weights belong to wave numbers, not to grid points: the same weights act on
+    any resolution, and a grid too coarse for all modes uses those that it can represent.
 
     Args:
         in_channels: Channels of the input.
@@ -104,8 +104,8 @@ class SpectralConv(BaseSpectralConv):
     Shapes:
         - **x**: ``(batch, in_channels, *grid)``.
         - **output**: ``(batch, out_channels, *grid)``.
-        - **weight**: ``(2, *kept_modes(modes), in_channels, out_channels)``, real parts and imaginary parts. Real storage
-          lets ``double()``, fused optimizers and safetensors work; each half is contiguous for the matrix products.
+        - **weight**: ``(2, *kept_modes(modes), in_channels, out_channels)``, real and imaginary parts. Thanks to real
+          storage ``double()``, fused optimizers and safetensors work; each half is contiguous for matrix products.
 
     Reference:
         Li et al.: Fourier neural operator for parametric partial differential equations (2021).

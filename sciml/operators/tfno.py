@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sciml.operators.fno import FNO, Skip
+from sciml.operators.fno import FNO
+from sciml.operators.fno_block import Skip
 
 __all__ = ["TFNO"]
 

@@ -26,7 +26,7 @@ def tucker_rank(shape: Sequence[int], fraction: float) -> tuple[int, ...]:
 
     Example:
         >>> tucker_rank((24, 24, 8, 5), 0.42)
-        (18, 18, 6, 4)
+        (19, 19, 6, 4)
     """
     if fraction <= 0:
         raise ValueError(f"rank is {fraction}, expected a positive fraction of the dense parameters.")
@@ -101,27 +101,29 @@ class TuckerSpectralConv(BaseSpectralConv):
     def mix(self, coefficients: Tensor, window: tuple[slice, ...]) -> Pair:
         """Multiply each mode's channels by its matrix."""
         *by_mode, into, out = self.factors
-        core, num_modes = self.core, 1
+        core: Tensor = self.core
+        num_modes = 1
         for factor, part in zip(by_mode, window, strict=True):
-            factor = factor[:, part]
-            _, k, r = factor.shape
-            core = torch.stack(
-                complex_bmm(factor[:, None].expand(-1, num_modes, -1, -1), core.reshape(2, num_modes, r, -1))
-            )
-            num_modes *= k
+            rows = factor[:, part]
+            expanded = complex_bmm(_repeat(rows, num_modes), core.reshape(2, num_modes, rows.shape[2], -1))
+            core = torch.stack(expanded)
+            num_modes *= rows.shape[1]
         core = core.view(2, num_modes, *self.rank[-2:])
         x = coefficients.flatten(1, -3)
         if self._factors_are_cheaper(x.shape[2]):
             inner = complex_bmm(_shared_product(x, into), core)
-            real, imag = _shared_product(inner, out.transpose(1, 2))
-            return real, imag
-        left = torch.stack(complex_bmm(into[:, None].expand(-1, num_modes, -1, -1), core))
+            return _shared_product(inner, out.transpose(1, 2))
+        left = complex_bmm(_repeat(into, num_modes), core)
         return complex_bmm(x, _shared_product(left, out.transpose(1, 2)))
 
     def _factors_are_cheaper(self, batch: int) -> bool:
         a, b = self.rank[-2:]
         i, o = self.in_channels, self.out_channels
         return batch * (i * a + a * b + b * o) < batch * i * o + i * a * b + i * b * o
+
+
+def _repeat(matrix: Tensor, batch: int) -> Tensor:
+    return matrix[:, None].expand(-1, batch, -1, -1)
 
 
 def _shared_product(a: Tensor | Pair, b: Tensor) -> Pair:

@@ -3,6 +3,9 @@
 External links, soft links, virtual datasets and external storage can point at any other file, so :func:`inspect`
 refuses them before anything is read. :class:`H5File` opens the file again in each process, so it survives ``fork`` and
 pickling.
+
+One thing is out of reach: on some damaged files the HDF5 library itself asks for more and more memory (2.0.0 does when
+the free list of a local heap contains itself). Limit the memory of a process that opens files from strangers.
 """
 
 import os

@@ -1,0 +1,175 @@
+"""Checks of how a model is described and built: documentation, example, dataset, configuration."""
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+import yaml
+from torch import nn
+
+from sciml.testing import batches
+from sciml.testing.candidate import Candidate, differing_state
+from sciml.testing.check import SkipCheck
+from sciml.train.randomness import seed_all
+
+__all__ = ["builds_from_example", "configuration_round_trip", "documented_arguments", "documented_names", "from_spec"]
+
+_HEADING = re.compile(r"^( *)(?:Args|Arguments):\s*$", re.MULTILINE)
+_ENTRY = re.compile(r"^(\**\w+(?:\s*,\s*\**\w+)*)\s*(?:\([^)]*\))?\s*:")
+
+
+def documented_arguments(candidate: Candidate) -> None:
+    """Every argument of the constructor is described in the ``Args:`` section of the docstring."""
+    build = _unwrapped(candidate.spec.build)
+    names = [
+        name
+        for name, parameter in inspect.signature(build).parameters.items()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    sources = [build, build.__init__] if inspect.isclass(build) else [build]
+    documented = {name for source in sources for name in documented_names(inspect.getdoc(source) or "")}
+    missing = [name for name in names if name not in documented]
+    assert not missing, (
+        f"the docstring of {build.__qualname__} does not describe {', '.join(missing)}. Add a line "
+        f"'{missing[0]}: What it is.' to its section 'Args:'."
+    )
+
+
+def documented_names(docstring: str) -> set[str]:
+    """Names described in the ``Args:`` section of a Google docstring.
+
+    Example:
+        >>> sorted(documented_names("Title.\\n\\nArgs:\\n    a, b: Sizes.\\n        Go on: here.\\n    *c (int): C."))
+        ['a', 'b', 'c']
+    """
+    heading = _HEADING.search(docstring)
+    if heading is None:
+        return set()
+    names: set[str] = set()
+    outer, base = len(heading[1]), None
+    for line in docstring[heading.end() :].splitlines():
+        indent = len(line) - len(line.lstrip())
+        if not line.strip():
+            continue
+        if indent <= outer:
+            break
+        base = indent if base is None else base
+        entry = _ENTRY.match(line.strip())
+        if entry is not None and indent == base:
+            names |= {name.strip(" *") for name in entry[1].split(",")}
+    return names
+
+
+def _unwrapped(build: Callable[..., Any]) -> Any:
+    while isinstance(build, partial):
+        build = build.func
+    return inspect.unwrap(build)
+
+
+def builds_from_example(candidate: Candidate) -> None:
+    """``example()`` gives arguments that build the model, and the same batch each time, with which it can be called."""
+    arguments, batch = candidate.example()
+    again = candidate.example()[1]
+    changing = sorted(name for name in batch if name not in again or not torch.equal(batch[name], again[name]))
+    assert not changing, (
+        f"two calls of example() give different {', '.join(changing)}. Draw them with "
+        "torch.Generator().manual_seed(0), so that every run tests the same."
+    )
+    model = candidate.build()
+    kept = dict(arguments)
+    seed_all(0)
+    candidate.spec.build(**arguments)
+    assert arguments == kept, "the constructor changes its arguments. Copy a list or dict before changing it."
+    candidate.binding(model, batch)
+
+
+def from_spec(candidate: Candidate) -> None:
+    """``from_spec(spec, **arguments)`` fills in what the dataset determines, and what the user gives wins."""
+    build = candidate.spec.from_spec
+    if build is None:
+        raise SkipCheck("there is no from_spec: a user has to give all sizes.")
+    arguments, batch = candidate.example()
+    spec = batches.data_spec(batch)
+    parameters = inspect.signature(candidate.spec.build).parameters
+    optional = {
+        name: value
+        for name, value in arguments.items()
+        if name not in parameters or parameters[name].default is not inspect.Parameter.empty
+    }
+    model = _built(build, spec, optional)
+    expected = tuple(candidate.predict(candidate.build()).shape)
+    shape = tuple(candidate.predict(model).shape)
+    left_out = [name for name in arguments if name not in optional]
+    assert shape == expected, (
+        f"the model that from_spec makes without {', '.join(left_out) or 'sizes'} gives {shape}, the example {expected}. "
+        "Take the sizes from spec.in_channels, spec.out_channels, spec.dim or spec['name']."
+    )
+    differing = differing_state(_built(build, spec, arguments), candidate.build())
+    assert not differing, (
+        f"from_spec with all arguments of the example gives other {', '.join(differing[:3])} than the constructor. "
+        "What the user gives must win: cls(**{**sizes, **kwargs})."
+    )
+
+
+def _built(build: Callable[..., Any], spec: Any, arguments: Mapping[str, Any]) -> nn.Module:
+    seed_all(0)
+    try:
+        return build(spec, **arguments)
+    except Exception as error:
+        raise AssertionError(
+            f"from_spec with {', '.join(arguments) or 'no arguments'} raised {type(error).__name__}: {error} "
+            f"The fields of the dataset are {', '.join(spec.fields)}; fill in every argument that has no default."
+        ) from error
+
+
+def configuration_round_trip(candidate: Candidate) -> None:
+    """The arguments survive the way through a YAML file and the command line's parser, and build an equal model."""
+    arguments, _ = candidate.example()
+    try:
+        plain = json.loads(json.dumps(arguments))
+    except (TypeError, ValueError) as error:
+        raise AssertionError(
+            f"the example's arguments are not plain data ({error}). Take numbers, strings, lists or dicts of them; "
+            "turn names into objects in the constructor."
+        ) from error
+    parsed = _through_parser(candidate, plain)
+    changed = sorted(name for name in plain if parsed.get(name) != plain[name])
+    assert not changed, (
+        f"{changed[0]}={plain[changed[0]]!r} comes back as {parsed.get(changed[0])!r}. "
+        "Correct its type hint in the constructor."
+    )
+    seed_all(0)
+    try:
+        model = candidate.spec.build(**{name: parsed[name] for name in arguments})
+    except Exception as error:
+        raise AssertionError(f"the arguments from the configuration file, {parsed}, raised {error!r}.") from error
+    differing = differing_state(model, candidate.build())
+    assert not differing, (
+        f"the model from the configuration file has other {', '.join(differing[:3])}. "
+        "The constructor must treat a list from YAML as it treats a tuple."
+    )
+
+
+def _through_parser(candidate: Candidate, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments after parsing, dumping as YAML, reading that file and parsing again, as plain data."""
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    build = candidate.spec.build
+    try:
+        if inspect.isclass(build):
+            parser.add_class_arguments(build, "model")
+        else:
+            parser.add_function_arguments(build, "model")
+        text = parser.dump(parser.parse_object({"model": arguments}))
+        again = parser.parse_object(yaml.safe_load(text))
+        return yaml.safe_load(parser.dump(again, skip_none=False))["model"]
+    except Exception as error:
+        raise AssertionError(
+            f"the parser of the command line refuses the example's arguments: {error} "
+            "Give every argument of the constructor a type hint that describes plain data."
+        ) from error
