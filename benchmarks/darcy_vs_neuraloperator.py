@@ -1,10 +1,10 @@
 """The small Darcy problem: sciml's example against neuraloperator's Trainer, same split, parameters and epochs.
 
 For every seed both train a Fourier neural operator of equal size on all 1000 training samples for the same number of
-epochs, and are tested once on the 50 samples at 16 x 16 and the 50 at the unseen 32 x 32. sciml runs examples/darcy.yaml
-as it stands. neuraloperator gets the settings of its own Darcy example (H1 loss, AdamW 1e-2, weight decay 1e-4, batch
-64, standardised output), once with the cosine schedule of the example (period 30) and once with the period set to the
-number of epochs, and the better of both counts.
+epochs, and are tested once on the 50 samples at 16 x 16 and the 50 at the unseen 32 x 32. sciml runs its example
+examples/darcy.yaml as it stands. neuraloperator gets the settings of its own Darcy example (H1 loss, AdamW 1e-2, weight
+decay 1e-4, batch 64), with standardised input and output, once with the cosine schedule of the example (period 30) and
+once with the period set to the number of epochs; the better of both counts.
 
 The error is the mean over samples of the relative L2 error, computed by neuraloperator's own LpLoss for all.
 
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sciml import load_dataset
+from sciml.commands.run import build_run
 from sciml.config import read_config
 from sciml.data import Dataset, Split
 
@@ -43,7 +44,6 @@ def errors(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def run_sciml(data: Dataset, config: dict[str, Any], seed: int) -> tuple[dict[str, Tensor], int, float]:
-    from sciml.commands.run import build_run
 
     config = {**config, "trainer": {**config["trainer"], "seed": seed, "run_dir": None, "progress": False}}
     torch.manual_seed(seed)

@@ -16,6 +16,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def fno_case() -> Case:
 
 def median_epoch(stamps: list[float], steps: int) -> float:
     """Seconds a step, from the times at which epochs ended; the first quarter is warm-up."""
-    lengths = [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
+    lengths = [b - a for a, b in pairwise(stamps)]
     return statistics.median(lengths[len(lengths) // 4 :]) / steps
 
 

@@ -1,6 +1,6 @@
 """Run every example as a user would, each in a process of its own, and say how long each took.
 
-    SCIML_REDUCED=1 python examples/run_all.py
+SCIML_REDUCED=1 python examples/run_all.py
 """
 
 import subprocess

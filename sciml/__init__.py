@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from sciml.data import Dataset, load_dataset, open_dataset
-    from sciml.registry import ModelSpec, PluginError, Registry
-    from sciml.train import Method, Task, Trainer, load
+    # Type checkers and editors see the names where they are; "as" marks them as exported.
+    from sciml.data import Dataset as Dataset
+    from sciml.data import load_dataset as load_dataset
+    from sciml.data import open_dataset as open_dataset
+    from sciml.errors import PluginError as PluginError
+    from sciml.registry import ModelSpec as ModelSpec
+    from sciml.registry import Registry as Registry
+    from sciml.train import Method as Method
+    from sciml.train import Task as Task
+    from sciml.train import Trainer as Trainer
+    from sciml.train.load import load as load
 
 _PUBLIC = {
     "Dataset": "sciml.data",
@@ -26,7 +34,7 @@ _PUBLIC = {
     "open_dataset": "sciml.data",
 }
 
-__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604
+__all__ = ["__version__", *sorted(_PUBLIC)]
 
 
 def __getattr__(name: str) -> Any:

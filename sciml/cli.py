@@ -27,7 +27,10 @@ sciml fit --help lists the sections of a configuration.
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        prog="sciml", description="Scientific machine learning on graphs and operators.", epilog=EPILOG, formatter_class=raw
+        prog="sciml",
+        description="Scientific machine learning on graphs and operators.",
+        epilog=EPILOG,
+        formatter_class=raw,
     )
     parser.add_argument("--version", action="version", version=f"sciml {sciml.__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -42,7 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     for kind in KINDS:
         listing = verbs.add_parser(kind, help=f"list {kind}, or describe one")
         listing.add_argument("name", nargs="?", metavar="NAME", help="name of one of them")
-    data = verbs.add_parser("data", help="look at data files").add_subparsers(dest="action", metavar="ACTION", required=True)
+    data = verbs.add_parser("data", help="look at data files").add_subparsers(
+        dest="action", metavar="ACTION", required=True
+    )
     info = data.add_parser("info", help="layout, arrays, ranges and coordinates of a data file")
     info.add_argument("file", metavar="FILE")
     plugins = verbs.add_parser("plugins", help="list, create or check plugins")

@@ -7,6 +7,7 @@ Keys are ``model``, ``data``, ``task``, ``optimizer``, ``scheduler`` (each ``{na
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
@@ -33,13 +34,13 @@ class _Loader(yaml.SafeLoader):
 _Loader.yaml_implicit_resolvers = deepcopy(yaml.SafeLoader.yaml_implicit_resolvers)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    __import__("re").compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
     list("-+.0123456789"),
 )
 
 
 def _load_yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader)
+    return yaml.load(text, Loader=_Loader)  # a SafeLoader with one more pattern
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
@@ -57,7 +58,9 @@ def read_config(path: str | Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(config, dict):
-        raise ConfigError(f"{path} holds a {type(config).__name__}, expected a mapping with the keys {_list(SECTIONS)}.")
+        raise ConfigError(
+            f"{path} holds a {type(config).__name__}, expected a mapping with the keys {_list(SECTIONS)}."
+        )
     version = config.pop(_VERSION_KEY, CONFIG_VERSION)
     if version != CONFIG_VERSION:
         raise ConfigError(f"{path} has {_VERSION_KEY} {version}, this version of sciml reads {CONFIG_VERSION}.")
@@ -224,7 +227,7 @@ def check_arguments(where: str, build: Callable[..., Any], arguments: Mapping[st
             continue
         # One small parser for one argument: the message then speaks of nothing else.
         parser = ArgumentParser(exit_on_error=False)
-        skip = {other for other in known if other != name}
+        skip: set[str | int] = {other for other in known if other != name}
         try:
             if inspect.isclass(build):
                 added = parser.add_class_arguments(build, skip=skip, fail_untyped=False)
@@ -256,7 +259,9 @@ def named(section: str, config: Mapping[str, Any], known: Sequence[str] = ()) ->
     part = config.get(section)
     if not part or not isinstance(part.get("name"), str):
         hint = f" Known: {_list(known)}." if known else ""
-        raise ConfigError(f"no {section}: give --{section} NAME, or {section}: {{name: ...}} in the configuration.{hint}")
+        raise ConfigError(
+            f"no {section}: give --{section} NAME, or {section}: {{name: ...}} in the configuration.{hint}"
+        )
     arguments = {str(key): value for key, value in part.items() if key != "name"}
     if known and part["name"] not in known:
         raise unknown_name(section, part["name"], known)

@@ -83,10 +83,22 @@ def test_every_public_name_of_the_package_exists() -> None:
         _ = sciml.nothing
 
 
-@pytest.mark.parametrize(
-    "package", ["sciml.spaces", "sciml.nn", "sciml.metrics", "sciml.operators", "sciml.data", "sciml.train", "sciml.tasks",
-                "sciml.methods", "sciml.plotting", "sciml.testing"]
-)  # fmt: skip
+PACKAGES = [
+    "spaces",
+    "nn",
+    "metrics",
+    "operators",
+    "data",
+    "train",
+    "tasks",
+    "methods",
+    "plotting",
+    "plugins",
+    "testing",
+]
+
+
+@pytest.mark.parametrize("package", [f"sciml.{name}" for name in PACKAGES])
 def test_public_names_are_listed_and_documented(package: str) -> None:
     import importlib
 

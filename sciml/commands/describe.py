@@ -101,7 +101,9 @@ def arguments_text(build: Callable[..., Any]) -> str:
             continue
         annotation = parameter.annotation
         kind = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
-        kind = "" if annotation is inspect.Parameter.empty else kind.replace("typing.", "").replace("collections.abc.", "")
+        kind = (
+            "" if annotation is inspect.Parameter.empty else kind.replace("typing.", "").replace("collections.abc.", "")
+        )
         default = "required" if parameter.default is inspect.Parameter.empty else f"default {parameter.default!r}"
         lines.append(f"  {name:20s} {kind:32s} {default}".rstrip())
     return "\n".join(lines) or "  none"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,7 +74,9 @@ def fit(tokens: list[str]) -> int:
     assert run.trainer.run is not None
     run.trainer.run.write_metrics(report)
     print(_table(report, run.config["model"].get("name", "model")))
-    print(f"{report['parameters']} parameters, {result.steps} steps, {result.seconds:.1f} s of training in this process")
+    print(
+        f"{report['parameters']} parameters, {result.steps} steps, {result.seconds:.1f} s of training in this process"
+    )
     if result.stop_reason:
         print(f"stopped early: {result.stop_reason}")
     print(f"run folder: {run.trainer.run.path}")
@@ -117,15 +118,10 @@ def _evaluate(run: Any) -> dict[str, Any]:
     import torch
 
     import sciml
-    from sciml.train import evaluate
 
     report: dict[str, Any] = dict(run.trainer.test(run.model, run.data, run.task))
-    metrics = {name: metric for name, metric in run.task.metrics().items() if name == "relative_l2"}
     report["baselines"] = {
-        label: {
-            name: evaluate(run.model, _Fixed(predictor, run.data[name]), run.data[name], metrics=metrics)
-            for name in run.data.names("test")
-        }
+        label: {name: _errors(predictor(run.data[name]), run.data[name], run.task) for name in run.data.names("test")}
         for label, predictor in _baselines(run).items()
     }
     report["parameters"] = sum(parameter.numel() for parameter in run.model.parameters())
@@ -151,17 +147,12 @@ def _baselines(run: Any) -> dict[str, Any]:
     return baselines
 
 
-class _Fixed:
-    """Gives predictions that are known already, in the order of the split."""
+def _errors(prediction: Any, split: Any, task: Any) -> dict[str, float]:
+    from sciml.metrics import mean_and_standard_error
 
-    def __init__(self, predictor: Any, split: Any) -> None:
-        self._predictions = predictor(split)
-        self._position = 0
-
-    def predict(self, model: Any, batch: Mapping[str, Any]) -> Any:
-        size = len(batch["y"])
-        self._position += size
-        return self._predictions[self._position - size : self._position]
+    values = task.metrics()["relative_l2"](prediction, dict(split.tensors), split)
+    mean, spread = mean_and_standard_error(values.double())
+    return {"relative_l2": float(mean), "relative_l2_se": float(spread)}
 
 
 def _table(report: Mapping[str, Any], label: str) -> str:
@@ -192,7 +183,9 @@ def _draw(run: Any) -> list[Path]:
     for name in run.data.names("test"):
         split = run.data[name].select(slice(0, 1))
         if "x" in split.tensors and "y" in split.tensors and split["x"].dim() == split["y"].dim():
-            samples.append(OperatorSample(split["x"][0], split["y"][0], run.predict(split)[0], split.grids.get("y"), name))
+            samples.append(
+                OperatorSample(split["x"][0], split["y"][0], run.predict(split)[0], split.grids.get("y"), name)
+            )
     if samples and samples[0].y.dim() in (2, 3):
         units = {name: field.units for name, field in run.data.spec.fields.items()}
         cards = run.data.card.get("fields") or {}
@@ -222,8 +215,7 @@ def test(arguments: argparse.Namespace) -> int:
 
     config["trainer"] = {**config["trainer"], "run_dir": None, "progress": False}
     run = build_run(config)
-    given = {"model": run.model} if "class_path" in config["model"] else {}
-    trained = load(folder.path, **given)
+    trained = load(folder.path, model=run.model if "class_path" in config["model"] else None)
     run.model, run.task = trained.model.to(run.trainer.engine.device), trained.task
     print(_table(_evaluate(run), config["model"].get("name", "model")))
     return 0
@@ -252,13 +244,13 @@ def predict(arguments: argparse.Namespace) -> int:
         lambda batch: {k: v.to(dtype) if v.is_floating_point() else v for k, v in batch.items()}
     )
     prediction = trained.predict(split)
-    arrays = {name: value.cpu().numpy() for name, value in split.tensors.items()}
+    arrays: dict[str, Any] = {name: value.cpu().numpy() for name, value in split.tensors.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(out, prediction=prediction.numpy(), **arrays)
+    np.savez(out, **{**arrays, "prediction": prediction.numpy()})
     print(f"{len(prediction)} predictions {tuple(prediction.shape)} in {out}; arrays: prediction, {', '.join(arrays)}")
     if "y" in split.tensors and torch.isfinite(prediction).all():
         from sciml.metrics import mean_and_standard_error, relative_l2
 
-        mean, error = mean_and_standard_error(relative_l2(prediction, split["y"].cpu()))
-        print(f"relative L2 error against y of the file: {mean:.4f} ± {error:.4f}", file=sys.stdout)
+        mean, spread = mean_and_standard_error(relative_l2(prediction, split["y"].cpu()))
+        print(f"relative L2 error against y of the file: {mean:.4f} ± {spread:.4f}")
     return 0

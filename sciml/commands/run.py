@@ -83,7 +83,9 @@ def build_run(config: Mapping[str, Any], data: Dataset | None = None) -> Run:
     model, inputs = _model(config, data)
     config["task"] = {"name": _task_name(config, data, model), **(config.get("task") or {})}
     task_name, task_arguments = named("task", config)
-    task = registry("tasks").create(task_name, **check_arguments("task", registry("tasks").load(task_name), task_arguments))
+    task = registry("tasks").create(
+        task_name, **check_arguments("task", registry("tasks").load(task_name), task_arguments)
+    )
     return Run(config, data, model, task, trainer, methods, inputs)
 
 

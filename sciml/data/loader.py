@@ -70,7 +70,7 @@ class TensorLoader:
             raise ConfigError("the split has no samples: nothing to iterate over.")
         if drop_last and len(split) < batch_size:
             raise ConfigError(
-                f"drop_last leaves no batch: {len(split)} samples, batch_size {batch_size}. Choose a smaller batch_size."
+                f"drop_last leaves no batch: {len(split)} samples, batch_size {batch_size}. Choose a smaller one."
             )
         self.split = split
         self.batch_size = batch_size

@@ -41,7 +41,11 @@ def from_neuraloperator(module: nn.Module) -> FNO:
             raise ConfigError(f"the model has {option}={getattr(reference, option)!r}; only {value!r} is supported.")
     for option in ("norm", "stabilizer", "resolution_scaling_factor", "max_n_modes"):
         if getattr(blocks, option) is not None:
-            raise ConfigError(f"the model has {option}={getattr(blocks, option)!r}; only None is supported.")
+            raise ConfigError(f"the model uses {option}, which this FNO does not have.")
+    if (reference.factorization or "dense").lower() not in ("dense", "tucker"):
+        raise ConfigError(
+            f"the model has factorization={reference.factorization!r}; only dense and Tucker are supported."
+        )
     padding = reference.domain_padding
     state = module.state_dict()
     cores = [value.shape for name, value in state.items() if name.endswith("weight.core")]

@@ -69,7 +69,7 @@ def plot_operator_samples(
     names = {"x": "input", "y": "solution", **(names or {})}
     labels = {key: name + (f" [{units[key]}]" if units and units.get(key) else "") for key, name in names.items()}
     draw, width = (_lines, 11.0) if samples[0].y.dim() == 2 else (_planes, 12.5)
-    figure = Figure(figsize=(width, 3.1 * len(samples) + 0.3), layout="constrained")
+    figure = Figure(figsize=(width, 2.55 * len(samples) + 0.3), layout="constrained")
     draw(figure, samples, labels)
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,9 @@ def _planes(figure: Figure, samples: Sequence[OperatorSample], labels: Mapping[s
         extent = _extent(sample)
         for index, (axis, (values, style)) in enumerate(zip(row, columns, strict=True)):
             # The first grid axis runs to the right, the second upwards.
-            images[index] = axis.imshow(_array(values).T, origin="lower", extent=extent, interpolation="nearest", **style)
+            images[index] = axis.imshow(
+                _array(values).T, origin="lower", extent=extent, interpolation="nearest", **style
+            )
             axis.set_xlabel("$x_1$")
             axis.set_ylabel("$x_2$" if index else f"{sample.label}\n$x_2$".lstrip())
         row[3].set_title(_error_text(sample), fontsize=9)

@@ -127,8 +127,8 @@ def conformance(results: TextIO, name: str) -> None:
     """In another process: record the checks that every model passes."""
     from sciml.testing import run_checks
 
-    for check, ok, message in run_checks(name):
-        record(results, [check, bool(ok), message or ""])
+    for result in run_checks(name):
+        record(results, [result.check, result.ok, result.message])
 
 
 def main_check(dist: str) -> int:

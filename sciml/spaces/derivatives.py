@@ -15,9 +15,9 @@ __all__ = ["gradient"]
 def gradient(u: Tensor, grid: RegularGrid, order: int = 2) -> Tensor:
     r"""Gradient of functions on a grid.
 
-    Along a periodic axis of length :math:`L` the derivative is spectral, :math:`\hat u_k \mapsto (2\pi i k/L)\,\hat u_k`
-    with the Nyquist mode set to zero; along other axes it is a finite difference, one-sided at the ends with the same
-    order.
+    Along a periodic axis of length :math:`L` the derivative is spectral,
+    :math:`\hat u_k \mapsto (2\pi i k/L)\,\hat u_k`, with the Nyquist mode set to zero; along other axes it is a finite
+    difference, one-sided at the ends with the same order.
 
     Args:
         u: Values ``(..., *grid)``.

@@ -5,7 +5,7 @@ Axes count in "ij" order: the first axis of the values is the first coordinate.
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -182,7 +182,8 @@ class RegularGrid:
         if tuple(values.shape[-self.dim :]) != self.shape:
             raise ConfigError(f"values have shape {tuple(values.shape)}, the grid {self.shape}.")
         self.coarsen(factor)
-        return values[(..., *(slice(None, None, factor),) * self.dim)]
+        index: tuple[Any, ...] = (..., *(slice(None, None, factor),) * self.dim)
+        return values[index]
 
     def contains(self, points: Tensor) -> Tensor:
         """Which of the points ``(n, dim)`` lie in the box, ends included."""

@@ -1,4 +1,4 @@
-"""What can be learned: each task gives loss, metrics, normalisation and predictions for any model that fits its data."""
+"""What can be learned: each task gives loss, metrics, normalisation and predictions for any model."""
 
 from sciml.tasks.baselines import linear_baseline, mean_baseline
 from sciml.tasks.operator import OperatorRegression

@@ -1,8 +1,8 @@
 """Tests that any model, built in or plugged in, takes over with one line.
 
 :func:`parametrize_with_checks` makes pytest tests of the conformance checks, :func:`run_checks` runs them anywhere.
-:func:`assert_close` compares with the tolerances of the project; ``sciml.testing.strategies`` (with hypothesis) draws grids
-and functions.
+:func:`assert_close` compares with the tolerances of the project; ``sciml.testing.strategies`` (which needs hypothesis)
+draws grids and functions.
 """
 
 from sciml.testing.assertions import assert_close

@@ -58,7 +58,7 @@ def take(batch: Mapping[str, Tensor], index: slice) -> Batch:
 
 
 def to(batch: Mapping[str, Tensor], dtype: torch.dtype | None = None, device: str | None = None) -> Batch:
-    """A copy that shares no memory; ``dtype`` is for real floating-point tensors only."""
+    """A copy that shares no memory; only floating-point tensors get the dtype."""
     return {
         name: value.detach().clone().to(dtype=dtype if value.is_floating_point() else None, device=device)
         for name, value in batch.items()
@@ -68,8 +68,8 @@ def to(batch: Mapping[str, Tensor], dtype: torch.dtype | None = None, device: st
 def disturb(batch: Mapping[str, Tensor], scale: float, seed: int) -> Batch:
     """A batch with other input values: ``x (1 + scale z)`` with standard normal ``z``.
 
-    The noise is a factor, so that zeros and mostly signs stay. Query points, shared tensors, integers and the target are
-    left alone: their values may not be free.
+    The noise is a factor, so that zeros and mostly signs stay. Query points, shared tensors, integers and the target
+    are left alone: their values may not be free.
     """
     generator = torch.Generator().manual_seed(seed)
     fixed = shared_names(batch) | {TARGET, "coords"}
@@ -98,5 +98,5 @@ def data_spec(batch: Mapping[str, Tensor]) -> DataSpec:
 def example_loss(output: Tensor, target: Tensor) -> Tensor:
     """Mean squared error in double precision; cross entropy when the target holds class numbers."""
     if target.is_floating_point():
-        return F.mse_loss(output.double(), target.double())
+        return (output.double() - target.double()).square().mean()
     return F.cross_entropy(output.double(), target)

@@ -16,7 +16,7 @@ from sciml.testing import batches
 from sciml.train.binding import Binding, bind
 from sciml.train.randomness import seed_all
 
-__all__ = ["Candidate", "ModelLike", "NotBuilt", "model_name", "differing_state"]
+__all__ = ["Candidate", "ModelLike", "NotBuilt", "differing_state", "model_name"]
 
 ModelLike = str | Callable[..., Any] | ModelSpec
 
@@ -77,9 +77,10 @@ class Candidate:
         arguments, batch = found
         others = [name for name, value in batch.items() if not isinstance(value, Tensor)]
         if others or batches.TARGET not in batch or len(batch) < 2 or batches.num_samples(batch) < 2:
+            wrong = f", no tensors: {', '.join(others)}" if others else ""
             raise NotBuilt(
-                f"the example batch holds {sorted(batch)}{f', no tensors: {others}' if others else ''}. It must map names "
-                "to tensors, hold inputs and the target 'y', and have at least two samples."
+                f"the example batch holds {', '.join(batch) or 'nothing'}{wrong}. It must map names to "
+                "tensors, hold inputs and the target 'y', and have at least two samples."
             )
         return dict(arguments), dict(batch)
 

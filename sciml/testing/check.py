@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from unittest import SkipTest
 
+from sciml.errors import ConfigError, PluginError
 from sciml.testing.candidate import Candidate, ModelLike, NotBuilt
 from sciml.train.randomness import restore_rng, rng_state
 
@@ -45,12 +46,14 @@ class Check:
             AssertionError: If it does not meet the requirement; the message says what to do.
             unittest.SkipTest: If the requirement does not concern this model.
         """
+        if not __debug__:
+            raise ConfigError("the checks are assertions, which python -O leaves out. Run without -O.")
         with _same_random_numbers_afterwards():
             try:
                 self.function(Candidate.of(model))
-            except NotBuilt as error:
+            except (NotBuilt, PluginError) as error:
                 if self.name == PREREQUISITE:
-                    raise
+                    raise AssertionError(str(error)) from error
                 raise SkipCheck(f"the model is not built, see {PREREQUISITE}: {error}") from error
             except (AssertionError, SkipTest):
                 raise

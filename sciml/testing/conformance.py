@@ -65,14 +65,12 @@ def _result(check: Check, model: ModelLike, reason: str | None) -> CheckResult:
     except SkipTest as error:
         return CheckResult(check.name, "skipped", str(error))
     except AssertionError as error:
-        return CheckResult(check.name, "failed", str(error)) if reason is None else _expected_result(check, reason)
+        if reason is None:
+            return CheckResult(check.name, "failed", str(error))
+        return CheckResult(check.name, "expected", reason)
     if reason is None:
         return CheckResult(check.name, "passed")
     return CheckResult(check.name, "failed", f"passes, but is expected to fail ({reason}). Remove the expectation.")
-
-
-def _expected_result(check: Check, reason: str) -> CheckResult:
-    return CheckResult(check.name, "expected", reason)
 
 
 def parametrize_with_checks(

@@ -53,7 +53,7 @@ def regular_grids(
         shape=per_axis(st.integers(min_size, max_size)),
         bounds=tuple((begin, begin + length) for begin, length in zip(begins, lengths, strict=True)),
         periodic=per_axis(st.booleans()) if periodic is None else periodic,
-        alignment=draw(st.sampled_from(list(alignments))),  # type: ignore[arg-type]
+        alignment=draw(st.sampled_from(list(alignments))),
     )
 
 

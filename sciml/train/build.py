@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from torch import nn
 
 from sciml.errors import ConfigError
-from sciml.registry import ModelSpec, model_spec, registry
+from sciml.registry import model_spec, registry
 from sciml.spaces import DataSpec, FieldSpec, RegularGrid
 
 __all__ = ["Origin", "build_model", "origin_of", "spec_from_dict", "spec_to_dict"]
@@ -49,22 +49,26 @@ def build_model(name: str, spec: DataSpec | None = None, **arguments: Any) -> nn
         ConfigError: If the arguments do not fit the model.
     """
     entry = model_spec(name)
+    parameters = inspect.signature(entry.build).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        unknown = sorted(set(arguments) - set(parameters))
+        if unknown:
+            raise ConfigError(f"model {name} has no argument {', '.join(unknown)}. It has: {', '.join(parameters)}.")
     build = entry.from_spec if spec is not None and entry.from_spec is not None else None
-    try:
-        model = build(spec, **arguments) if build is not None else entry.build(**arguments)
-    except TypeError as error:
-        # A wrong call is the user's mistake; a TypeError from inside the model keeps its traceback.
-        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-            raise
-        raise ConfigError(f"model {name}: {error}. Its arguments: {', '.join(_arguments(entry))}.") from error
+    if build is None:
+        missing = [p.name for p in parameters.values() if _required(p) and p.name not in arguments]
+        if missing:
+            raise ConfigError(f"model {name} needs {', '.join(missing)}. Give them, or a spec of the data.")
+    model = build(spec, **arguments) if build is not None else entry.build(**arguments)
     if not isinstance(model, nn.Module):
         raise ConfigError(f"model {name} built a {type(model).__name__}, expected a torch.nn.Module.")
     _ORIGINS[model] = Origin(name, dict(arguments), spec if build is not None else None)
     return model
 
 
-def _arguments(entry: ModelSpec) -> list[str]:
-    return [name for name in inspect.signature(entry.build).parameters if name != "self"]
+def _required(parameter: inspect.Parameter) -> bool:
+    by_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    return by_name and parameter.default is inspect.Parameter.empty
 
 
 def origin_of(model: nn.Module) -> Origin | None:

@@ -50,7 +50,7 @@ class Engine:
 
     def backward(self, loss: Tensor) -> None:
         """Gradients of the loss."""
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
 
     def unscale(self, optimizer: Optimizer) -> None:
         """Undo a loss scale before gradients are looked at."""

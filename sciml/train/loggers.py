@@ -1,7 +1,7 @@
 """Thin adapters to experiment trackers; each package is imported when its logger is made."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 __all__ = ["LOGGERS", "Logger", "MLflowLogger", "TensorBoardLogger", "WandbLogger"]
 
@@ -28,14 +28,14 @@ class TensorBoardLogger:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise ImportError("TensorBoardLogger needs tensorboard: pip install 'sciml[tracking]'.") from error
-        self._writer = SummaryWriter(log_dir)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(log_dir)
 
     def log(self, row: Mapping[str, float], step: int) -> None:
         for name, value in row.items():
-            self._writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 class MLflowLogger:
@@ -72,7 +72,7 @@ class WandbLogger:
         mode: ``online``, ``offline`` or ``disabled``.
     """
 
-    def __init__(self, project: str = "sciml", mode: str = "offline") -> None:
+    def __init__(self, project: str = "sciml", mode: Literal["online", "offline", "disabled"] = "offline") -> None:
         try:
             import wandb
         except ImportError as error:

@@ -168,9 +168,8 @@ class TrainingLoop:
                 yield _Group([_MicroBatch(batch, 1.0)], loader.total_size)
             return
         while True:
-            group = []
-            for batch in islice(batches, self.accumulate):
-                group.append((batch, loader.local_size, loader.total_size))
+            # The sizes belong to the batch that was given out last, so they are read as it comes.
+            group = [(batch, loader.local_size, loader.total_size) for batch in islice(batches, self.accumulate)]
             if not group:
                 return
             total = sum(size for _, _, size in group)

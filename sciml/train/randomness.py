@@ -20,8 +20,8 @@ def seed_all(seed: int) -> None:
 
 
 def rng_state() -> dict[str, Any]:
-    """States of the global random generators of Python, numpy, torch and all CUDA devices, as plain data and tensors."""
-    kind, keys, pos, has_gauss, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
+    """States of the global generators of Python, numpy, torch and all CUDA devices, as plain data and tensors."""
+    kind, keys, pos, has_gauss, cached = np.random.get_state(legacy=True)  # noqa: NPY002
     version, internal, gauss_next = random.getstate()
     return {
         "torch": torch.get_rng_state(),

@@ -1,4 +1,4 @@
-"""The folder of a run: configuration, log, metrics, checkpoints and the final model, each written whole or not at all."""
+"""The folder of a run: configuration, log, metrics, checkpoints and model, each written whole or not at all."""
 
 from __future__ import annotations
 

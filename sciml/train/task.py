@@ -115,7 +115,7 @@ def trainable(model: nn.Module) -> list[Tensor]:
 
 def device_of(model: nn.Module) -> torch.device:
     """Device of the first parameter or buffer; the CPU for a model without any."""
-    tensor = next(model.parameters(), None)
+    tensor: Tensor | None = next(model.parameters(), None)
     if tensor is None:
         tensor = next(model.buffers(), None)
     return torch.device("cpu") if tensor is None else tensor.device

@@ -458,8 +458,8 @@ class _Fit:
         if logger == "tensorboard":
             if self.trainer.run is None:
                 raise ConfigError("the tensorboard logger writes into the run folder: set trainer.run_dir.")
-            return LOGGERS[logger](str(self.trainer.run.path / "tensorboard"))  # type: ignore[no-any-return]
-        return LOGGERS[logger]()  # type: ignore[no-any-return]
+            return LOGGERS[logger](str(self.trainer.run.path / "tensorboard"))
+        return LOGGERS[logger]()
 
     # One epoch
 
@@ -626,7 +626,7 @@ class _Fit:
                 "sciml": sciml.__version__,
                 "torch": torch.__version__,
                 "python": platform.python_version(),
-                "keys": list(self.data.train.tensors),
+                "keys": list(self.loader.split.tensors),
                 "data": self.data.name,
             }
             save_model(run.model, self.model, self.task, self.inputs or _declared_inputs(self.model), info)

@@ -78,8 +78,8 @@ def test_the_loss_of_a_perfect_model_is_zero_and_that_of_zero_is_one(loss: str, 
         def forward(self, x: Tensor) -> Tensor:
             return self.factor * x
 
-    same = Dataset({"train": Split({"x": line_data.train["x"], "y": line_data.train["x"]}, grids=line_data.train.grids)},
-                   line_data.spec)  # fmt: skip
+    x = line_data.train["x"]
+    same = Dataset({"train": Split({"x": x, "y": x}, grids=line_data.train.grids)}, line_data.spec)
     task, model = OperatorRegression(loss=loss), Perfect(1.0)
     train = prepared(task, model, same)
     assert task.compute(model, dict(train.tensors)).loss.item() == pytest.approx(0, abs=1e-6)

@@ -72,7 +72,7 @@ def test_broken_and_foreign_files_are_one_clear_error(tmp_path: Path) -> None:
 
 def test_weights_that_do_not_fit_are_refused(line_data: Dataset, tmp_path: Path) -> None:
     fit(build_model("fno", line_data.spec, modes=[3], hidden_channels=8), line_data, tmp_path)
-    other = FNO(in_channels=1, out_channels=1, modes=[2], hidden_channels=8)
+    other = FNO(in_channels=1, out_channels=1, modes=[3], hidden_channels=4)
     with pytest.raises(CheckpointError, match="do not fit FNO"):
         load(tmp_path, model=other)
 

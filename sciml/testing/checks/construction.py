@@ -3,14 +3,17 @@
 import inspect
 import json
 import re
+import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from torch import nn
 
+from sciml.config import apply_overrides, check_arguments, named, read_config
 from sciml.testing import batches
 from sciml.testing.candidate import Candidate, differing_state
 from sciml.testing.check import SkipCheck
@@ -105,7 +108,7 @@ def from_spec(candidate: Candidate) -> None:
     shape = tuple(candidate.predict(model).shape)
     left_out = [name for name in arguments if name not in optional]
     assert shape == expected, (
-        f"the model that from_spec makes without {', '.join(left_out) or 'sizes'} gives {shape}, the example {expected}. "
+        f"from_spec without {', '.join(left_out) or 'sizes'} makes a model that gives {shape}, the example {expected}. "
         "Take the sizes from spec.in_channels, spec.out_channels, spec.dim or spec['name']."
     )
     differing = differing_state(_built(build, spec, arguments), candidate.build())
@@ -127,7 +130,7 @@ def _built(build: Callable[..., Any], spec: Any, arguments: Mapping[str, Any]) -
 
 
 def configuration_round_trip(candidate: Candidate) -> None:
-    """The arguments survive the way through a YAML file and the command line's parser, and build an equal model."""
+    """The arguments survive a configuration file and the command line, and build an equal model."""
     arguments, _ = candidate.example()
     try:
         plain = json.loads(json.dumps(arguments))
@@ -136,40 +139,38 @@ def configuration_round_trip(candidate: Candidate) -> None:
             f"the example's arguments are not plain data ({error}). Take numbers, strings, lists or dicts of them; "
             "turn names into objects in the constructor."
         ) from error
-    parsed = _through_parser(candidate, plain)
-    changed = sorted(name for name in plain if parsed.get(name) != plain[name])
-    assert not changed, (
-        f"{changed[0]}={plain[changed[0]]!r} comes back as {parsed.get(changed[0])!r}. "
-        "Correct its type hint in the constructor."
-    )
-    seed_all(0)
+    assert "name" not in plain, "an argument is called 'name', which names the model in a configuration. Rename it."
+    for source, config in (("a file", _from_file(plain)), ("the command line", _from_command_line(plain))):
+        _, given = named("model", config)
+        parsed = check_arguments("model", candidate.spec.build, given)
+        changed = sorted(name for name in plain if name not in parsed or _plain(parsed[name]) != plain[name])
+        assert not changed, (
+            f"{changed[0]}={plain[changed[0]]!r} comes back from {source} as {parsed.get(changed[0])!r}. "
+            "Correct its type hint in the constructor."
+        )
+        seed_all(0)
+        differing = differing_state(candidate.spec.build(**parsed), candidate.build())
+        assert not differing, (
+            f"the model from {source} has other {', '.join(differing[:3])}. "
+            "The constructor must treat a list from YAML as it treats a tuple."
+        )
+
+
+def _plain(value: Any) -> Any:
     try:
-        model = candidate.spec.build(**{name: parsed[name] for name in arguments})
-    except Exception as error:
-        raise AssertionError(f"the arguments from the configuration file, {parsed}, raised {error!r}.") from error
-    differing = differing_state(model, candidate.build())
-    assert not differing, (
-        f"the model from the configuration file has other {', '.join(differing[:3])}. "
-        "The constructor must treat a list from YAML as it treats a tuple."
-    )
+        return json.loads(json.dumps(value))
+    except TypeError:
+        return value
 
 
-def _through_parser(candidate: Candidate, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Arguments after parsing, dumping as YAML, reading that file and parsing again, as plain data."""
-    from jsonargparse import ArgumentParser
+def _from_file(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="sciml-") as folder:
+        path = Path(folder, "config.yaml")
+        path.write_text(yaml.safe_dump({"model": {"name": "candidate", **arguments}}), encoding="utf-8")
+        return read_config(path)
 
-    parser = ArgumentParser(exit_on_error=False)
-    build = candidate.spec.build
-    try:
-        if inspect.isclass(build):
-            parser.add_class_arguments(build, "model")
-        else:
-            parser.add_function_arguments(build, "model")
-        text = parser.dump(parser.parse_object({"model": arguments}))
-        again = parser.parse_object(yaml.safe_load(text))
-        return yaml.safe_load(parser.dump(again, skip_none=False))["model"]
-    except Exception as error:
-        raise AssertionError(
-            f"the parser of the command line refuses the example's arguments: {error} "
-            "Give every argument of the constructor a type hint that describes plain data."
-        ) from error
+
+def _from_command_line(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    # JSON is YAML, on one line.
+    options = [part for name, value in arguments.items() for part in (f"--model.{name}", json.dumps(value))]
+    return apply_overrides({}, ["--model", "candidate", *options])

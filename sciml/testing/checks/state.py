@@ -30,8 +30,8 @@ def state_dict_round_trip(candidate: Candidate) -> None:
         candidate,
         model,
         other,
-        "a new instance with the same state_dict gives another output. Something outside of it matters: register random "
-        "or fitted tensors with register_buffer.",
+        "a new instance with the same state_dict gives another output. Something outside of it matters: register "
+        "random or fitted tensors with register_buffer.",
     )
 
 
