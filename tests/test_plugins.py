@@ -121,7 +121,8 @@ def test_private_uses_are_those_of_sciml(source, expected):
     assert private_uses(source) == expected
 
 
-def test_check_names_each_thing_that_is_wrong(site, capsys):
+@pytest.mark.slow
+def test_check_names_each_thing_that_is_wrong(site):
     sources = {
         "q_private": "from sciml.registry import Registry\nthing = Registry._find\n",
         "q_broken": "raise RuntimeError('no licence file')",
@@ -136,10 +137,9 @@ def test_check_names_each_thing_that_is_wrong(site, capsys):
     assert "no licence file" in checks["datasets/b loads"].message
     private = checks["uses public names of sciml only"]
     assert (private.ok, private.message) == (False, "q_private.py line 2: sciml.registry.Registry._find")
-    assert main_check("q-bad") == 1
-    assert "FAILED  requires sciml with an upper bound" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_check_finds_a_module_that_changes_the_state_everybody_shares(site):
     source = "import torch\ntorch.set_default_dtype(torch.float64)\nthing = dict\n"
     install(site, "q-loud", {"a": "q_loud:thing"}, {"q_loud": source})
@@ -154,7 +154,9 @@ def test_check_of_an_unknown_plugin_suggests_the_installed_ones(site, capsys):
     install(site, "q-heat", {"a": "builtins:dict"}, {})
     refresh()
     assert main_check("q-haet") == 1
-    assert "Did you mean 'q-heat'?" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "FAILED  is an installed plugin" in printed
+    assert "Did you mean 'q-heat'?" in printed
     assert [check.ok for check in check_plugin("sciml")] == [False]
 
 
@@ -238,12 +240,13 @@ def test_a_written_plugin_passes_its_own_tests(written):
 
 
 @pytest.mark.slow
-def test_a_written_plugin_passes_the_check(written, monkeypatch):
+def test_a_written_plugin_passes_the_check(written, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(written[1]))
     refresh()
-    checks = check_plugin("sciml-freshly-made")
-    assert [check for check in checks if not check.ok] == []
-    assert len([check for check in checks if check.name.startswith("models/freshly-made: ")]) > 5
+    code = main_check("sciml-freshly-made")
+    printed = capsys.readouterr().out
+    assert code == 0, printed
+    assert len([line for line in printed.splitlines() if line.startswith("ok      models/freshly-made: ")]) > 10
 
 
 @pytest.mark.slow

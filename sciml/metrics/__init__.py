@@ -1,16 +1,7 @@
-"""Errors of predicted functions: functions of tensors that give one value a sample."""
+"""Errors of predicted functions: functions of tensors that give one value a sample, and their means over samples."""
 
-from sciml.metrics.functional import (
-    max_error,
-    mean_and_standard_error,
-    mse,
-    nrmse,
-    ratio_of_means,
-    relative_h1,
-    relative_l2,
-    rmse,
-    vrmse,
-)
+from sciml.metrics.functional import max_error, mse, nrmse, relative_h1, relative_l2, rmse, vrmse
+from sciml.metrics.reduction import mean_and_standard_error, ratio_of_means, reduce
 
 __all__ = [
     "max_error",
@@ -18,6 +9,7 @@ __all__ = [
     "mse",
     "nrmse",
     "ratio_of_means",
+    "reduce",
     "relative_h1",
     "relative_l2",
     "rmse",

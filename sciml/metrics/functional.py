@@ -1,28 +1,24 @@
-"""Errors of predicted functions, one value a sample; all differentiable, so each is also a loss.
+r"""Errors of predicted functions, one value a sample; all differentiable, so each is also a loss.
 
-The mean of :func:`relative_l2` over samples is the usual figure; :func:`ratio_of_means` is the other convention.
+Ratios follow one rule where a target has norm zero: the error is infinite, because no scale is there to compare with,
+except that an exact prediction has error 0. Nothing is added to a denominator: an ``eps`` would turn the first case
+into a number that depends on ``eps`` alone. An exact prediction has the gradient 0 (a subgradient), never NaN.
+:mod:`sciml.metrics.reduction` takes the values of many samples together.
 """
+
+import math
 
 import torch
 from torch import Tensor
 
 from sciml.errors import ConfigError
-from sciml.spaces import RegularGrid, gradient
+from sciml.spaces import RegularGrid, h1_norm
 
-__all__ = [
-    "max_error",
-    "mean_and_standard_error",
-    "mse",
-    "nrmse",
-    "ratio_of_means",
-    "relative_h1",
-    "relative_l2",
-    "rmse",
-    "vrmse",
-]
+__all__ = ["max_error", "mse", "nrmse", "relative_h1", "relative_l2", "rmse", "vrmse"]
 
 
-def _check(prediction: Tensor, target: Tensor) -> None:
+def check_pair(prediction: Tensor, target: Tensor) -> None:
+    """Refuse tensors that do not fit: subtracting them could broadcast without notice."""
     if prediction.shape != target.shape:
         raise ConfigError(
             f"prediction has shape {tuple(prediction.shape)}, target {tuple(target.shape)}; they must be equal."
@@ -31,38 +27,62 @@ def _check(prediction: Tensor, target: Tensor) -> None:
         raise ConfigError(f"prediction has shape {tuple(prediction.shape)}, expected (batch, ...).")
 
 
-def _norm(flat: Tensor) -> Tensor:
-    # torch's norm has the subgradient 0 at 0, unlike sqrt(sum of squares), whose gradient there is NaN.
-    return torch.linalg.vector_norm(flat, dim=1)
+def weighted_norm(u: Tensor, weights: Tensor | None) -> Tensor:
+    """L2 norm of each sample, ``(batch,)``; with equal weights left out, up to a constant."""
+    if weights is not None:
+        u = u * _fit(weights, u).sqrt().to(u.dtype)
+    # vector_norm has the subgradient 0 at 0, unlike the root of a sum of squares, whose gradient there is NaN.
+    return torch.linalg.vector_norm(u.flatten(1), dim=1)
 
 
-def _weighted(u: Tensor, weights: Tensor | None) -> Tensor:
-    """Samples as rows, scaled so that the Euclidean norm is the weighted one."""
-    return u.flatten(1) if weights is None else (u * weights.sqrt()).flatten(1)
+def _fit(weights: Tensor, u: Tensor) -> Tensor:
+    """Weights in the shape of the last axes; one list of all points of a grid is folded to the grid."""
+    if weights.dim() == 1 and len(weights) != u.shape[-1]:
+        for num_axes in range(2, u.dim()):
+            if math.prod(u.shape[-num_axes:]) == len(weights):
+                weights = weights.reshape(u.shape[-num_axes:])
+                break
+    fits = all(a in (1, b) for a, b in zip(reversed(weights.shape), reversed(u.shape), strict=False))
+    if weights.dim() > u.dim() or not fits:
+        raise ConfigError(
+            f"weights have shape {tuple(weights.shape)}, the values {tuple(u.shape)}: expected grid.weights or "
+            "grid.weights_nd() of the grid of the values."
+        )
+    return weights.to(u.device)
+
+
+def _per_channel(u: Tensor) -> Tensor:
+    """``(batch, channels, points)``; a list of points without a channel axis is one channel."""
+    return u[:, None] if u.dim() == 2 else u.flatten(2)
+
+
+def _ratio(error: Tensor, norm: Tensor) -> Tensor:
+    return error / norm.masked_fill(error == 0, 1)
 
 
 def relative_l2(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
     r"""Relative L2 error of each sample, :math:`\|\hat y - y\|_{L^2} / \|y\|_{L^2}`.
 
-    Channels count together. For a target that is zero the error is infinite, or NaN if the prediction is zero as well.
+    Channels count together. For a target that is zero the error is infinite, or 0 if the prediction is zero as well.
 
     Args:
         prediction: ``(batch, channels, *grid)`` or ``(batch, points)``.
         target: Like the prediction.
-        weights: Quadrature weights that broadcast to the points; equal weights cancel and can be left out.
+        weights: Quadrature weights that broadcast to the points, or those of all points of the grid in one list; not
+            negative. Equal weights cancel and can be left out.
 
     Returns:
         ``(batch,)``.
 
     Raises:
-        ConfigError: If the shapes differ.
+        ConfigError: If the shapes differ, or the weights are not those of the points.
 
     Example:
         >>> relative_l2(torch.tensor([[3.0, 0.0]]), torch.tensor([[3.0, 4.0]]))
         tensor([0.8000])
     """
-    _check(prediction, target)
-    return _norm(_weighted(prediction - target, weights)) / _norm(_weighted(target, weights))
+    check_pair(prediction, target)
+    return _ratio(weighted_norm(prediction - target, weights), weighted_norm(target, weights))
 
 
 def relative_h1(prediction: Tensor, target: Tensor, grid: RegularGrid, order: int = 2) -> Tensor:
@@ -78,75 +98,104 @@ def relative_h1(prediction: Tensor, target: Tensor, grid: RegularGrid, order: in
 
     Returns:
         ``(batch,)``.
+
+    Raises:
+        ConfigError: If the shapes differ, or are not those of the grid.
+
+    Example:
+        >>> grid = RegularGrid(shape=(3,), bounds=((0.0, 1.0),))
+        >>> line = grid.points.T[None]
+        >>> relative_h1(1.1 * line, line, grid)
+        tensor([0.1000], dtype=torch.float64)
     """
-    _check(prediction, target)
-    weights = None if grid.uniform else grid.weights_nd(target.dtype, target.device)
-
-    def norm(u: Tensor) -> Tensor:
-        parts = torch.cat([u[None], gradient(u, grid, order)]).transpose(0, 1)
-        return _norm(_weighted(parts, weights))
-
-    return norm(prediction - target) / norm(target)
+    check_pair(prediction, target)
+    return _ratio(h1_norm(prediction - target, grid, order), h1_norm(target, grid, order))
 
 
 def mse(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error of each sample over channels and points, ``(batch,)``."""
-    _check(prediction, target)
+    """Mean squared error of each sample over channels and points, ``(batch,)``.
+
+    Raises:
+        ConfigError: If the shapes differ.
+
+    Example:
+        >>> mse(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 1.0]]))
+        tensor([2.])
+    """
+    check_pair(prediction, target)
     return (prediction - target).square().flatten(1).mean(1)
 
 
 def rmse(prediction: Tensor, target: Tensor) -> Tensor:
-    """Root of :func:`mse`, ``(batch,)``."""
-    _check(prediction, target)
-    return _norm((prediction - target).flatten(1)) / prediction[0].numel() ** 0.5
+    """Root of :func:`mse`, ``(batch,)``.
+
+    Raises:
+        ConfigError: If the shapes differ.
+
+    Example:
+        >>> rmse(torch.tensor([[3.0, 4.0]]), torch.zeros(1, 2)).round(decimals=4)
+        tensor([3.5355])
+    """
+    check_pair(prediction, target)
+    return weighted_norm(prediction - target, None) / math.sqrt(math.prod(prediction.shape[1:]))
 
 
 def nrmse(prediction: Tensor, target: Tensor) -> Tensor:
     """Relative L2 error per channel, then the mean over channels, ``(batch,)``, as PDEBench normalises.
 
+    Unlike :func:`relative_l2`, a channel with small values counts as much as one with large values.
+
     Shapes:
-        - **prediction**, **target**: ``(batch, channels, *grid)``.
+        - **prediction**, **target**: ``(batch, channels, *grid)`` or ``(batch, points)``.
+        - **output**: ``(batch,)``.
+
+    Raises:
+        ConfigError: If the shapes differ.
+
+    Example:
+        >>> target = torch.tensor([[[100.0, 100.0], [1.0, 1.0]]])
+        >>> nrmse(torch.tensor([[[100.0, 100.0], [2.0, 2.0]]]), target)
+        tensor([0.5000])
     """
-    _check(prediction, target)
-    batch, channels = target.shape[:2]
-    flat = (prediction - target).reshape(batch * channels, -1)
-    return (_norm(flat) / _norm(target.reshape(batch * channels, -1))).reshape(batch, channels).mean(1)
+    check_pair(prediction, target)
+    norm = torch.linalg.vector_norm
+    return _ratio(norm(_per_channel(prediction - target), dim=2), norm(_per_channel(target), dim=2)).mean(1)
 
 
 def vrmse(prediction: Tensor, target: Tensor) -> Tensor:
-    """RMSE over the standard deviation of the target within the sample; 1 is predicting the sample's mean.
+    r"""RMSE over the standard deviation of the target within the sample, per channel, then the mean over channels.
+
+    .. math:: \Big(\frac{\sum_j |\hat y_j - y_j|^2}{\sum_j |y_j - \bar y|^2}\Big)^{1/2}
+
+    1 is predicting the mean of the sample. A channel that is constant has no standard deviation: its error is infinite,
+    or of the order of one over the rounding of its mean, unless it is predicted exactly.
 
     Shapes:
-        - **prediction**, **target**: ``(batch, channels, *grid)``; the mean over channels is returned, ``(batch,)``.
+        - **prediction**, **target**: ``(batch, channels, *grid)`` or ``(batch, points)``.
+        - **output**: ``(batch,)``.
+
+    Raises:
+        ConfigError: If the shapes differ.
+
+    Example:
+        >>> vrmse(torch.tensor([[[2.0, 2.0]]]), torch.tensor([[[1.0, 3.0]]]))
+        tensor([1.])
     """
-    _check(prediction, target)
-    batch, channels = target.shape[:2]
-    flat = target.reshape(batch * channels, -1)
-    error = _norm((prediction - target).reshape(batch * channels, -1))
-    return (error / _norm(flat - flat.mean(1, keepdim=True))).reshape(batch, channels).mean(1)
+    check_pair(prediction, target)
+    norm, flat = torch.linalg.vector_norm, _per_channel(target)
+    spread = norm(flat - flat.mean(2, keepdim=True), dim=2)
+    return _ratio(norm(_per_channel(prediction - target), dim=2), spread).mean(1)
 
 
 def max_error(prediction: Tensor, target: Tensor) -> Tensor:
-    """Largest absolute error of each sample, ``(batch,)``."""
-    _check(prediction, target)
-    return (prediction - target).abs().flatten(1).amax(1)
+    """Largest absolute error of each sample over channels and points, ``(batch,)``.
 
-
-def ratio_of_means(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """L2 norm of the error over L2 norm of the target, each over all samples: a scalar.
-
-    The mean of :func:`relative_l2` weighs every sample alike; this weighs samples by the norm of their targets.
-    """
-    _check(prediction, target)
-    return _weighted(prediction - target, weights).norm() / _weighted(target, weights).norm()
-
-
-def mean_and_standard_error(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean over samples, and the standard error of that mean.
+    Raises:
+        ConfigError: If the shapes differ.
 
     Example:
-        >>> mean, error = mean_and_standard_error(torch.tensor([1.0, 3.0]))
-        >>> mean.item(), error.item()
-        (2.0, 1.0)
+        >>> max_error(torch.tensor([[1.0, -3.0]]), torch.zeros(1, 2))
+        tensor([3.])
     """
-    return values.mean(), values.std() / len(values) ** 0.5
+    check_pair(prediction, target)
+    return (prediction - target).abs().flatten(1).amax(1)

@@ -28,36 +28,44 @@ def gradient(u: Tensor, grid: RegularGrid, order: int = 2) -> Tensor:
         Derivatives ``(dim, ..., *grid)``.
 
     Raises:
-        ConfigError: If the values do not have the shape of the grid, the order is unknown, or an axis is too short.
+        ConfigError: If the values do not have the shape of the grid, are no floats, the order is unknown, or an
+            axis is too short.
 
     Example:
         >>> grid = RegularGrid(shape=(5,), bounds=((0.0, 1.0),))
         >>> gradient(3 * grid.points[:, 0], grid)[0].round(decimals=6).tolist()
         [3.0, 3.0, 3.0, 3.0, 3.0]
     """
+    return torch.stack(partial_derivatives(u, grid, order))
+
+
+def partial_derivatives(u: Tensor, grid: RegularGrid, order: int = 2) -> list[Tensor]:
+    """The rows of :func:`gradient`, not copied into one tensor."""
     if tuple(u.shape[u.dim() - grid.dim :]) != grid.shape:
         raise ConfigError(f"values have shape {tuple(u.shape)}, expected the grid {grid.shape} as the last axes.")
+    if not u.is_floating_point():
+        raise ConfigError(f"values are {u.dtype}, derivatives need floats: u.float().")
     if order not in (2, 4):
         raise ConfigError(f"order is {order}, expected 2 or 4.")
+    return [_partial(u, grid, axis, order) for axis in range(grid.dim)]
+
+
+def _partial(u: Tensor, grid: RegularGrid, axis: int, order: int) -> Tensor:
     assert isinstance(grid.periodic, tuple)
-    parts = []
-    for axis in range(grid.dim):
-        values = u.movedim(u.dim() - grid.dim + axis, -1)
-        if grid.periodic[axis]:
-            part = _spectral(values, grid.lengths[axis])
-        else:
-            part = _finite_difference(values, grid.spacing[axis], order)
-        parts.append(part.movedim(-1, u.dim() - grid.dim + axis))
-    return torch.stack(parts)
+    dim = u.dim() - grid.dim + axis
+    if grid.periodic[axis]:
+        return _spectral(u, dim, grid.lengths[axis])
+    return _finite_difference(u, dim, grid.spacing[axis], order)
 
 
-def _spectral(u: Tensor, length: float) -> Tensor:
-    n = u.shape[-1]
+def _spectral(u: Tensor, dim: int, length: float) -> Tensor:
+    n = u.shape[dim]
     k = torch.arange(n // 2 + 1, dtype=u.dtype, device=u.device)
     if n % 2 == 0:
         k[-1] = 0  # the sign of the Nyquist mode is ambiguous for an odd derivative
     factor = torch.complex(torch.zeros_like(k), 2 * math.pi / length * k)
-    return torch.fft.irfft(torch.fft.rfft(u) * factor, n=n)
+    factor = factor.reshape(-1, *(1,) * (u.dim() - dim - 1))
+    return torch.fft.irfft(torch.fft.rfft(u, dim=dim) * factor, n=n, dim=dim)
 
 
 @cache
@@ -70,18 +78,23 @@ def _stencil(offsets: tuple[int, ...]) -> tuple[float, ...]:
     return tuple(torch.linalg.solve(powers, right).tolist())
 
 
-def _finite_difference(u: Tensor, dx: float, order: int) -> Tensor:
-    n, half = u.shape[-1], order // 2
+def _finite_difference(u: Tensor, dim: int, dx: float, order: int) -> Tensor:
+    n, half = u.shape[dim], order // 2
     if n < order + 1:
         raise ConfigError(f"an axis of {n} points is too short for differences of order {order}: needs {order + 1}.")
-
-    def apply(weights: tuple[float, ...], start: int, count: int) -> Tensor:
-        terms = [w * u[..., start + j : start + j + count] for j, w in enumerate(weights) if abs(w) > 1e-14]
-        return torch.stack(terms).sum(0) if len(terms) > 2 else terms[0] + terms[1]
-
-    ends = [(_stencil(tuple(range(-row, order + 1 - row))), row) for row in range(half)]
-    left = [apply(weights, 0, 1) for weights, _ in ends]
+    inner: Tensor | None = None
+    for offset, weight in zip(range(-half, half + 1), _stencil(tuple(range(-half, half + 1))), strict=True):
+        if offset:  # the middle of a central stencil has weight 0
+            part = u.narrow(dim, half + offset, n - order)
+            inner = part * (weight / dx) if inner is None else inner.add(part, alpha=weight / dx)
+    assert inner is not None
+    ends = [_stencil(tuple(range(-row, order + 1 - row))) for row in range(half)]
+    left = torch.tensor(ends, dtype=u.dtype, device=u.device) / dx
     # The stencils at the other end are the mirror images, with the opposite sign.
-    right = [apply(tuple(-w for w in reversed(weights)), n - order - 1, 1) for weights, _ in reversed(ends)]
-    inner = apply(_stencil(tuple(range(-half, half + 1))), 0, n - order)
-    return torch.cat([*left, inner, *right], dim=-1) / dx
+    first = _along(u.narrow(dim, 0, order + 1), dim, left)
+    last = _along(u.narrow(dim, n - order - 1, order + 1), dim, -left.flip(0, 1))
+    return torch.cat([first, inner, last], dim)
+
+
+def _along(u: Tensor, dim: int, matrix: Tensor) -> Tensor:
+    return (u.movedim(dim, -1) @ matrix.T).movedim(-1, dim)

@@ -24,7 +24,7 @@ class Function:
 
     Raises:
         ConfigError: If the last axes of the values are not those of the grid.
-        TypeError: If functions on different grids are combined.
+        TypeError: If the values are no tensor, or functions on different grids are combined.
 
     Example:
         >>> grid = RegularGrid(shape=(4,), bounds=((0.0, 2.0),), periodic=True)
@@ -38,6 +38,8 @@ class Function:
     units: str | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.values, Tensor):
+            raise TypeError(f"values are a {type(self.values).__name__}, expected a tensor: torch.as_tensor(values).")
         if self.values.dim() <= self.grid.dim or tuple(self.values.shape[-self.grid.dim :]) != self.grid.shape:
             raise ConfigError(
                 f"values of {self.name!r} have shape {tuple(self.values.shape)}, the grid {self.grid.shape}: "
@@ -45,17 +47,22 @@ class Function:
             )
 
     @property
+    def _dtype(self) -> torch.dtype:
+        # A coefficient with two values may be stored as Booleans; its points and weights are floats all the same.
+        return self.values.dtype if self.values.is_floating_point() else torch.get_default_dtype()
+
+    @property
     def weights(self) -> Tensor:
-        """Quadrature weights in the shape of the grid, with the dtype and device of the values."""
-        return self.grid.weights_nd(self.values.dtype, self.values.device)
+        """Quadrature weights in the shape of the grid, on the device and in the dtype of the values."""
+        return self.grid.weights_nd(self._dtype, self.values.device)
 
     @property
     def points(self) -> Tensor:
-        """Points ``(points, dim)``, with the dtype and device of the values."""
-        return self.grid.points.to(self.values)
+        """Points ``(num_points, dim)``, on the device and in the dtype of the values."""
+        return self.grid.points.to(self.values.device, self._dtype)
 
     def _batched(self) -> Tensor:
-        return self.values.reshape(-1, *self.values.shape[-self.grid.dim - 1 :])
+        return self.values.to(self._dtype).reshape(-1, *self.values.shape[-self.grid.dim - 1 :])
 
     def l2_norm(self) -> Tensor:
         """L2 norm over channels and domain, ``values.shape[:-1-dim]``."""
@@ -74,6 +81,8 @@ class Function:
         return replace(self, values=self.values.to(device=device, dtype=dtype))
 
     def _check(self, other: "Function") -> None:
+        if not isinstance(other, Function):
+            raise TypeError(f"{self.name!r} is a Function, the other operand a {type(other).__name__}.")
         if self.grid != other.grid:
             raise TypeError(
                 f"{self.name!r} lives on {self.grid}, {other.name!r} on {other.grid}. Resample one of them first."

@@ -4,6 +4,8 @@ Axes count in "ij" order: the first axis of the values is the first coordinate.
 """
 
 import math
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -41,8 +43,11 @@ class RegularGrid:
         periodic: Whether the functions are periodic, for all axes or one value per axis.
         alignment: Where the points lie.
 
+    Two grids are equal when these four are; they can be keys of a dictionary.
+
     Raises:
-        ConfigError: If shape and bounds do not fit, or a closed axis has fewer than two points.
+        ConfigError: If shape, bounds and periodic do not fit, the box is empty or not finite, or an axis has too few
+            points.
 
     Example:
         >>> RegularGrid(shape=(3,), bounds=((0.0, 1.0),)).weights.tolist()
@@ -55,27 +60,34 @@ class RegularGrid:
     alignment: Alignment = "node"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
-        object.__setattr__(self, "bounds", tuple((float(a), float(b)) for a, b in self.bounds))
+        object.__setattr__(self, "shape", _shape(self.shape))
+        object.__setattr__(self, "bounds", _bounds(self.bounds))
         if len(self.shape) != len(self.bounds):
             raise ConfigError(
                 f"shape has {len(self.shape)} axes, bounds has {len(self.bounds)}; give one pair per axis."
             )
-        periodic = (self.periodic,) * self.dim if isinstance(self.periodic, bool) else tuple(self.periodic)
+        given = self.periodic
+        periodic = tuple(map(bool, given)) if isinstance(given, Sequence) else (bool(given),) * self.dim
         if len(periodic) != self.dim:
             raise ConfigError(f"periodic has {len(periodic)} values, the grid {self.dim} axes.")
         object.__setattr__(self, "periodic", periodic)
         if self.alignment not in ("node", "cell", "left"):
             raise ConfigError(f"alignment is {self.alignment!r}, expected 'node', 'cell' or 'left'.")
         for axis, (n, (begin, end)) in enumerate(zip(self.shape, self.bounds, strict=True)):
-            if not end > begin:
-                raise ConfigError(f"bounds of axis {axis} are ({begin}, {end}), expected begin < end.")
-            if n < (2 if self._closed(axis) else 1):
-                raise ConfigError(f"axis {axis} has {n} points, a closed axis needs at least 2.")
+            if not 0 < end - begin < math.inf:
+                raise ConfigError(f"bounds of axis {axis} are ({begin}, {end}), expected finite numbers, begin < end.")
+            least = 2 if self._closed(axis) else 1
+            if n < least:
+                kind = "a closed axis" if least == 2 else "an axis"
+                raise ConfigError(f"axis {axis} has {n} points, {kind} needs at least {least}.")
 
     def _closed(self, axis: int) -> bool:
         assert isinstance(self.periodic, tuple)
         return self.alignment == "node" and not self.periodic[axis]
+
+    @property
+    def _intervals(self) -> tuple[int, ...]:
+        return tuple(n - 1 if self._closed(axis) else n for axis, n in enumerate(self.shape))
 
     @property
     def dim(self) -> int:
@@ -100,10 +112,7 @@ class RegularGrid:
     @property
     def spacing(self) -> tuple[float, ...]:
         """Distance between neighbours along each axis."""
-        return tuple(
-            length / (n - 1 if self._closed(axis) else n)
-            for axis, (n, length) in enumerate(zip(self.shape, self.lengths, strict=True))
-        )
+        return tuple(length / m for length, m in zip(self.lengths, self._intervals, strict=True))
 
     @property
     def h(self) -> float:
@@ -113,11 +122,14 @@ class RegularGrid:
     @property
     def axes(self) -> list[Tensor]:
         """Coordinates along each axis, float64."""
+        # Fractions of the interval first: they round alike on nested grids, which therefore share points bit for bit,
+        # and the ends are met exactly.
         offset = 0.5 if self.alignment == "cell" else 0.0
-        return [
-            begin + (torch.arange(n, dtype=torch.float64) + offset) * dx
-            for n, (begin, _), dx in zip(self.shape, self.bounds, self.spacing, strict=True)
+        fractions = [
+            (torch.arange(n, dtype=torch.float64) + offset) / m
+            for n, m in zip(self.shape, self._intervals, strict=True)
         ]
+        return [(1 - t) * begin + t * end for t, (begin, end) in zip(fractions, self.bounds, strict=True)]
 
     @property
     def points(self) -> Tensor:
@@ -163,12 +175,10 @@ class RegularGrid:
             ConfigError: If the number of points along an axis does not divide.
         """
         shape = []
-        for axis, n in enumerate(self.shape):
-            closed = self._closed(axis)
-            intervals = n - 1 if closed else n
+        for axis, (n, intervals) in enumerate(zip(self.shape, self._intervals, strict=True)):
             if factor < 1 or intervals % factor:
                 raise ConfigError(f"axis {axis} has {intervals} intervals, which do not divide by {factor}.")
-            shape.append(intervals // factor + closed)
+            shape.append(intervals // factor + n - intervals)
         return self.with_shape(tuple(shape))
 
     def restrict(self, values: Tensor, factor: int = 2) -> Tensor:
@@ -187,5 +197,24 @@ class RegularGrid:
 
     def contains(self, points: Tensor) -> Tensor:
         """Which of the points ``(n, dim)`` lie in the box, ends included."""
+        if points.dim() != 2 or points.shape[1] != self.dim:
+            raise ConfigError(f"points have shape {tuple(points.shape)}, expected (n, {self.dim}).")
         low, high = torch.tensor(self.bounds, dtype=points.dtype, device=points.device).unbind(1)
         return ((points >= low) & (points <= high)).all(-1)
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    try:
+        sizes = tuple(operator.index(n) for n in shape)
+    except TypeError:
+        raise ConfigError(f"shape is {shape!r}, expected one integer per axis, such as (64, 64).") from None
+    if not sizes:
+        raise ConfigError("shape is empty, expected at least one axis.")
+    return sizes
+
+
+def _bounds(bounds: Any) -> tuple[tuple[float, float], ...]:
+    try:
+        return tuple((float(begin), float(end)) for begin, end in bounds)
+    except (TypeError, ValueError):
+        raise ConfigError(f"bounds is {bounds!r}, expected one pair per axis, such as ((0, 1), (0, 1)).") from None

@@ -1,19 +1,24 @@
-"""Norms of functions on a grid, one value a function, weighted by the grid's quadrature."""
+"""Norms of functions on a grid, one value a function, weighted by the grid's quadrature.
 
+All are differentiable; at the zero function, where the L2 and H1 norms have no gradient, it is taken as 0 (the
+subgradient of least length) and never NaN.
+"""
+
+import math
+
+import torch
 from torch import Tensor
 
 from sciml.errors import ConfigError
-from sciml.spaces.derivatives import gradient
+from sciml.spaces.derivatives import partial_derivatives
 from sciml.spaces.grid import RegularGrid
 
 __all__ = ["h1_norm", "l1_norm", "l2_norm", "linf_norm"]
 
 
-def _leading(u: Tensor, grid: RegularGrid) -> tuple[int, ...]:
-    """Axes that are summed: channels and grid, all but the first."""
-    if tuple(u.shape[u.dim() - grid.dim :]) != grid.shape or u.dim() <= grid.dim:
+def _check(u: Tensor, grid: RegularGrid) -> None:
+    if u.dim() <= grid.dim or tuple(u.shape[u.dim() - grid.dim :]) != grid.shape:
         raise ConfigError(f"values have shape {tuple(u.shape)}, expected (batch, channels, {str(grid.shape)[1:]}.")
-    return tuple(range(1, u.dim()))
 
 
 def l1_norm(u: Tensor, grid: RegularGrid) -> Tensor:
@@ -22,8 +27,17 @@ def l1_norm(u: Tensor, grid: RegularGrid) -> Tensor:
     Shapes:
         - **u**: ``(batch, channels, *grid)`` or ``(batch, *grid)``.
         - **output**: ``(batch,)``.
+
+    Raises:
+        ConfigError: If the last axes of the values are not those of the grid.
+
+    Example:
+        >>> grid = RegularGrid(shape=(3,), bounds=((0.0, 2.0),))
+        >>> l1_norm(torch.tensor([[1.0, -1.0, 1.0]]), grid)
+        tensor([2.])
     """
-    return (u.abs() * grid.weights_nd(u.dtype, u.device)).sum(_leading(u, grid))
+    _check(u, grid)
+    return (u.abs() * grid.weights_nd(u.dtype, u.device)).flatten(1).sum(1)
 
 
 def l2_norm(u: Tensor, grid: RegularGrid) -> Tensor:
@@ -33,12 +47,20 @@ def l2_norm(u: Tensor, grid: RegularGrid) -> Tensor:
         - **u**: ``(batch, channels, *grid)`` or ``(batch, *grid)``.
         - **output**: ``(batch,)``.
 
+    Raises:
+        ConfigError: If the last axes of the values are not those of the grid.
+
     Example:
         >>> grid = RegularGrid(shape=(8,), bounds=((0.0, 1.0),), periodic=True)
         >>> l2_norm(torch.sin(2 * torch.pi * grid.points.T), grid).round(decimals=6)
         tensor([0.7071], dtype=torch.float64)
     """
-    return (u.square() * grid.weights_nd(u.dtype, u.device)).sum(_leading(u, grid)).sqrt()
+    _check(u, grid)
+    if grid.uniform:
+        return torch.linalg.vector_norm(u.flatten(1), dim=1) * math.sqrt(grid.volume / grid.num_points)
+    root = grid.weights_nd(device=u.device).sqrt().to(u.dtype)
+    # vector_norm has the subgradient 0 at 0, unlike the root of a sum of squares, whose gradient there is NaN.
+    return torch.linalg.vector_norm((u * root).flatten(1), dim=1)
 
 
 def linf_norm(u: Tensor, grid: RegularGrid) -> Tensor:
@@ -47,12 +69,22 @@ def linf_norm(u: Tensor, grid: RegularGrid) -> Tensor:
     Shapes:
         - **u**: ``(batch, channels, *grid)`` or ``(batch, *grid)``.
         - **output**: ``(batch,)``.
+
+    Raises:
+        ConfigError: If the last axes of the values are not those of the grid.
+
+    Example:
+        >>> linf_norm(torch.tensor([[1.0, -3.0]]), RegularGrid(shape=(2,), bounds=((0.0, 1.0),)))
+        tensor([3.])
     """
-    return u.abs().amax(_leading(u, grid))
+    _check(u, grid)
+    return u.abs().flatten(1).amax(1)
 
 
 def h1_norm(u: Tensor, grid: RegularGrid, order: int = 2) -> Tensor:
-    r""":math:`(\|u\|_{L^2}^2 + \|\nabla u\|_{L^2}^2)^{1/2}`.
+    r""":math:`(\|u\|_{L^2}^2 + \|\nabla u\|_{L^2}^2)^{1/2}`, with derivatives by :func:`~sciml.spaces.gradient`.
+
+    Both terms are in the units of the coordinates of the grid: the slopes count more on a smaller box.
 
     Args:
         u: Values ``(batch, channels, *grid)`` or ``(batch, *grid)``.
@@ -61,9 +93,15 @@ def h1_norm(u: Tensor, grid: RegularGrid, order: int = 2) -> Tensor:
 
     Returns:
         ``(batch,)``.
+
+    Raises:
+        ConfigError: As :func:`l2_norm` and :func:`~sciml.spaces.gradient` do.
+
+    Example:
+        >>> grid = RegularGrid(shape=(8,), bounds=((0.0, 2 * torch.pi),), periodic=True)
+        >>> (h1_norm(torch.sin(grid.points.T), grid) ** 2 / torch.pi).round(decimals=6)
+        tensor([2.], dtype=torch.float64)
     """
-    slopes = gradient(u, grid, order)
-    weights = grid.weights_nd(u.dtype, u.device)
-    axes = _leading(u, grid)
-    squares = (u.square() * weights).sum(axes) + (slopes.square() * weights).sum((0, *(axis + 1 for axis in axes)))
-    return squares.sqrt()
+    _check(u, grid)
+    slopes = [l2_norm(slope, grid) for slope in partial_derivatives(u, grid, order)]
+    return torch.linalg.vector_norm(torch.stack([l2_norm(u, grid), *slopes]), dim=0)

@@ -71,4 +71,4 @@ def test_the_mode_of_the_model_is_left_as_it_was():
 def test_flops_of_an_fno_grow_with_the_number_of_points():
     model = FNO(1, 1, (4, 4), 8, num_layers=2)
     small, large = (model_complexity(model, {"x": torch.zeros(1, 1, n, n)})["flops"] for n in (16, 32))
-    assert 3.9 < large / small < 4.5
+    assert 3 < large / small < 4  # the part per mode does not grow

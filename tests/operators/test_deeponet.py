@@ -166,7 +166,7 @@ def test_deeponet_learns_the_antiderivative():
     j = torch.arange(1, 5)[:, None]
     sines, integrals = torch.sin(j * math.pi * x), (1 - torch.cos(j * math.pi * x)) / (j * math.pi)
     train, test = torch.randn(200, 4), torch.randn(100, 4)
-    net = deeponet(sensors=32, modes=24, branch=[32], trunk=[32], activation="tanh")
+    net = deeponet(sensors=32, modes=32, branch=[64], trunk=[64])
     optimizer = torch.optim.Adam(net.parameters(), 1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=500)
     for _ in range(500):
@@ -176,4 +176,4 @@ def test_deeponet_learns_the_antiderivative():
         schedule.step()
     target = test @ integrals
     error = ((net(test @ sines, x[:, None]) - target).norm(dim=1) / target.norm(dim=1)).mean()
-    assert error < 0.1
+    assert error < 0.08  # the worst of five seeds is 0.049

@@ -80,7 +80,7 @@ def test_tfno_equals_the_reference(options, n_modes, grids):
         {"channel_mlp_expansion": 1.0, "lifting_channel_ratio": 3, "projection_channel_ratio": 1, "in_channels": 3},
         {"non_linearity": torch.tanh},
     ],
-    ids=str,
+    ids=lambda options: "-".join(options),
 )
 def test_options_equal_those_of_the_reference(options):
     assert_same_function(build(reference.FNO, (6, 6), n_layers=2, **options), [(12, 10)])

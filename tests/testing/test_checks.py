@@ -1,6 +1,7 @@
 """Each check finds a model that is bad in exactly its way, and leaves a good model alone."""
 
 import random
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -94,7 +95,7 @@ class WrongShape(Good):
 
 class NotFinite(Good):
     def forward(self, u, coords):
-        return super().forward(u, coords) + torch.inf * (coords[:, 0] == 0)
+        return super().forward(u, coords) + torch.where(coords[:, 0] == 0, torch.inf, 0)
 
 
 class WrongSpec(Good):
@@ -296,7 +297,7 @@ class NeedsTuple(Good):
 BAD: list[tuple[type[nn.Module], str, str, set[str]]] = [
     (Undocumented, "documented_arguments", "does not describe rank. Add a line 'rank: What it is.'", set()),
     (NoTarget, "builds_from_example", "the example batch holds x, coords", set()),
-    (ChangingExample, "builds_from_example", "two calls of example.. give different x", {"deterministic_under_seed"}),
+    (ChangingExample, "builds_from_example", "two calls of example.. give different x", set(CHECKS)),
     (ImpossibleExample, "builds_from_example", "unexpected keyword argument 'width'", set()),
     (ChangesArguments, "builds_from_example", "the constructor changes its arguments", set()),
     (NotBound, "builds_from_example", "nothing for field. Name the keys with model.inputs", set(CHECKS)),
@@ -338,39 +339,30 @@ BAD: list[tuple[type[nn.Module], str, str, set[str]]] = [
     (NeedsTuple, "configuration_round_trip", "must treat a list from YAML as it treats a tuple", set()),
 ]
 
-# Importing a module takes a second; tests/testing/test_side_effects.py does it.
-FAST = {name: check for name, check in CHECKS.items() if name != "import_side_effects"}
+
+@pytest.fixture(autouse=True)
+def _no_import_check(monkeypatch):
+    """Importing a module in a new process takes a second; tests/testing/test_side_effects.py does it."""
+    monkeypatch.delitem(CHECKS, "import_side_effects")
 
 
 def failures(model) -> dict[str, str]:
-    found = {}
-    for name, check in FAST.items():
-        try:
-            check(model)
-        except pytest.skip.Exception:
-            pass
-        except AssertionError as error:
-            found[name] = str(error)
-        except Exception as skipped:
-            assert type(skipped).__name__ == "SkipCheck"
-    return found
+    return {result.check: result.message for result in run_checks(model) if result.status == "failed"}
 
 
 def test_a_good_model_passes_every_check():
     assert failures(Good) == {}
 
 
-@pytest.mark.parametrize(("model", "check", "advice", "others"), BAD, ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(("model", "check", "advice", "others"), BAD, ids=[row[0].__name__ for row in BAD])
 def test_a_bad_model_fails_its_check_with_advice_and_no_other(model, check, advice, others):
     found = failures(model)
-    assert check in found
-    with pytest.raises(AssertionError, match=advice):
-        CHECKS[check](model)
-    assert set(found) - {check} <= others
+    assert re.search(advice, found.pop(check))
+    assert set(found) <= others
 
 
 def test_every_check_has_a_bad_model():
-    assert {check for _, check, _, _ in BAD} == set(FAST)
+    assert {check for _, check, _, _ in BAD} == set(CHECKS)
 
 
 def test_every_check_says_what_it_requires():
@@ -379,25 +371,15 @@ def test_every_check_says_what_it_requires():
         assert len(check.requirement) > 40
 
 
-class Linear(nn.Linear):
-    """Keeps what torch says of its arguments out of the test.
-
-    Args:
-        in_features: Input features.
-        out_features: Output features.
-    """
-
-    def __init__(self, in_features: int, out_features: int) -> None:
-        super().__init__(in_features, out_features)
-
-
 def linear_example():
     x = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
     return {"in_features": 3, "out_features": 2}, {"x": x, "y": x[:, :2]}
 
 
-def test_an_unmodified_class_of_torch_passes_through_a_model_spec():
-    assert failures(ModelSpec(nn.Linear, inputs={"input": "x"}, example=linear_example)) == {}
+def test_an_unmodified_class_of_torch_passes_but_for_its_docstring():
+    found = failures(ModelSpec(nn.Linear, inputs={"input": "x"}, example=linear_example))
+    assert set(found) == {"documented_arguments"}
+    assert "does not describe device, dtype" in found["documented_arguments"]
 
 
 def test_a_function_that_builds_is_a_model_too():

@@ -82,11 +82,9 @@ def builds_from_example(candidate: Candidate) -> None:
         f"two calls of example() give different {', '.join(changing)}. Draw them with "
         "torch.Generator().manual_seed(0), so that every run tests the same."
     )
-    model = candidate.build()
-    kept = dict(arguments)
-    seed_all(0)
+    model, kept = candidate.build(), repr(arguments)
     candidate.spec.build(**arguments)
-    assert arguments == kept, "the constructor changes its arguments. Copy a list or dict before changing it."
+    assert repr(arguments) == kept, "the constructor changes its arguments. Copy a list or dict before changing it."
     candidate.binding(model, batch)
 
 
@@ -96,6 +94,7 @@ def from_spec(candidate: Candidate) -> None:
     if build is None:
         raise SkipCheck("there is no from_spec: a user has to give all sizes.")
     arguments, batch = candidate.example()
+    expected = tuple(candidate.predict(candidate.build()).shape)
     spec = batches.data_spec(batch)
     parameters = inspect.signature(candidate.spec.build).parameters
     optional = {
@@ -104,7 +103,6 @@ def from_spec(candidate: Candidate) -> None:
         if name not in parameters or parameters[name].default is not inspect.Parameter.empty
     }
     model = _built(build, spec, optional)
-    expected = tuple(candidate.predict(candidate.build()).shape)
     shape = tuple(candidate.predict(model).shape)
     left_out = [name for name in arguments if name not in optional]
     assert shape == expected, (
@@ -131,7 +129,7 @@ def _built(build: Callable[..., Any], spec: Any, arguments: Mapping[str, Any]) -
 
 def configuration_round_trip(candidate: Candidate) -> None:
     """The arguments survive a configuration file and the command line, and build an equal model."""
-    arguments, _ = candidate.example()
+    model, (arguments, _) = candidate.build(), candidate.example()
     try:
         plain = json.loads(json.dumps(arguments))
     except (TypeError, ValueError) as error:
@@ -149,7 +147,7 @@ def configuration_round_trip(candidate: Candidate) -> None:
             "Correct its type hint in the constructor."
         )
         seed_all(0)
-        differing = differing_state(candidate.spec.build(**parsed), candidate.build())
+        differing = differing_state(candidate.spec.build(**parsed), model)
         assert not differing, (
             f"the model from {source} has other {', '.join(differing[:3])}. "
             "The constructor must treat a list from YAML as it treats a tuple."
