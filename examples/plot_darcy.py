@@ -48,13 +48,13 @@ print(sum(parameter.numel() for parameter in model.parameters()), "parameters")
 # Training
 # --------
 # The loss is the relative error of values and slopes. The problem keeps its form when the square is reflected or its
-# axes are exchanged, so every batch is turned by a random symmetry: eight times the data at no cost.
+# axes are exchanged, so every sample is turned by a random symmetry each time it is seen.
 trainer = Trainer(max_epochs=EPOCHS, batch_size=32, progress=False)
 trainer.fit(
     model,
     data,
     OperatorRegression(loss="relative_l2+relative_h1"),
-    [GridSymmetry(alignment="left")],
+    [GridSymmetry(per_sample=True)],
     optimizer={"name": "adamw", "lr": 1e-2, "weight_decay": 1e-4},
     scheduler={"name": "onecycle", "max_lr": 1e-2, "pct_start": 0.1},
 )

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -221,33 +222,63 @@ def check_arguments(where: str, build: Callable[..., Any], arguments: Mapping[st
     for name in arguments:
         if name not in known:
             raise _unknown_option(f"{where}.{name}", [f"{where}.{other}" for other in known], "configuration")
+    hints = _hints(build)
     result = dict(arguments)
     for name, value in arguments.items():
-        if _is_component(value):
+        built = not isinstance(value, str | int | float | list | tuple | dict | None)
+        if built or _is_component(value) or hints.get(name, Any) is Any:
             continue
-        # One small parser for one argument: the message then speaks of nothing else.
+        plain = _plain_type(hints[name])
+        if plain is None:
+            raise ConfigError(f"{where}.{name} cannot be {value!r}: it takes a component, given as {{name: ...}}.")
+        # Only types of plain data reach the parser: for others it would import whatever a text names.
         parser = ArgumentParser(exit_on_error=False)
-        skip: set[str | int] = {other for other in known if other != name}
+        parser.add_argument(f"--{name}", type=plain)
         try:
-            if inspect.isclass(build):
-                added = parser.add_class_arguments(build, skip=skip, fail_untyped=False)
-            else:
-                added = parser.add_function_arguments(build, skip=skip, fail_untyped=False)
-            if name in added:
-                result[name] = parser.parse_object({name: value})[name]
+            result[name] = parser.parse_object({name: value})[name]
         except Exception as error:
-            raise ConfigError(_type_message(where, name, value, parameters[name])) from error
+            raise ConfigError(_type_message(where, name, value, plain)) from error
     return result
+
+
+def _hints(build: Callable[..., Any]) -> dict[str, Any]:
+    """Annotations of the arguments; without those that cannot be resolved at run time."""
+    try:
+        return get_type_hints(build.__init__ if inspect.isclass(build) else build)
+    except (NameError, TypeError, AttributeError):
+        parameters = inspect.signature(build).parameters
+        return {
+            name: p.annotation
+            for name, p in parameters.items()
+            if p.annotation is not inspect.Parameter.empty and not isinstance(p.annotation, str)
+        }
+
+
+_PLAIN = (int, float, str, bool, type(None), Path, list, tuple, dict)
+
+
+def _plain_type(hint: Any) -> Any:
+    """The part of an annotation that plain data can satisfy, or None: ``list[str] | Callable`` gives ``list[str]``."""
+    if hint is Any or hint in _PLAIN or get_origin(hint) is Literal:
+        return hint
+    parts = [_plain_type(part) for part in get_args(hint) if part is not Ellipsis]
+    if get_origin(hint) in (Union, UnionType):
+        kept = tuple(part for part in parts if part is not None)
+        return Union[kept] if kept else None  # noqa: UP007  (made at run time)
+    containers = (list, tuple, dict, Sequence, Mapping, Iterable)
+    if get_origin(hint) in containers and None not in parts:
+        more = (Ellipsis,) if Ellipsis in get_args(hint) else ()
+        return get_origin(hint)[(*parts, *more)]
+    return None
 
 
 def _is_component(value: Any) -> bool:
     return isinstance(value, Mapping) and ("name" in value or "class_path" in value)
 
 
-def _type_message(where: str, name: str, value: Any, parameter: inspect.Parameter) -> str:
-    annotation = parameter.annotation
-    expected = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
-    return f"{where}.{name} is {value!r}, expected {expected.replace('typing.', '')}."
+def _type_message(where: str, name: str, value: Any, expected: Any) -> str:
+    text = inspect.formatannotation(expected).replace("typing.", "").replace("collections.abc.", "")
+    return f"{where}.{name} is {value!r}, expected {text}."
 
 
 def named(section: str, config: Mapping[str, Any], known: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:

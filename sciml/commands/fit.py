@@ -80,7 +80,7 @@ def fit(tokens: list[str]) -> int:
     if result.stop_reason:
         print(f"stopped early: {result.stop_reason}")
     print(f"run folder: {run.trainer.run.path}")
-    for figure in _draw(run):
+    for figure in _draw(run, report):
         print(f"picture:    {figure}")
     return 0
 
@@ -119,7 +119,7 @@ def _evaluate(run: Any) -> dict[str, Any]:
 
     import sciml
 
-    report: dict[str, Any] = dict(run.trainer.test(run.model, run.data, run.task))
+    report: dict[str, Any] = {name: _test_split(run, name) for name in run.data.names("test")}
     report["baselines"] = {
         label: {name: _errors(predictor(run.data[name]), run.data[name], run.task) for name in run.data.names("test")}
         for label, predictor in _baselines(run).items()
@@ -147,6 +147,15 @@ def _baselines(run: Any) -> dict[str, Any]:
     return baselines
 
 
+def _test_split(run: Any, name: str) -> dict[str, Any]:
+    """Metrics on one split; a model that cannot take its resolution says so instead, and the run is kept."""
+    try:
+        metrics: dict[str, Any] = run.trainer.test(run.model, run.data, run.task, prefix=name)[name]
+    except ValueError as error:
+        return {"error": " ".join(str(error).split())}
+    return metrics
+
+
 def _errors(prediction: Any, split: Any, task: Any) -> dict[str, float]:
     from sciml.metrics import mean_and_standard_error
 
@@ -164,12 +173,16 @@ def _table(report: Mapping[str, Any], label: str) -> str:
     lines = ["relative L2 error (mean ± standard error over test samples)"]
     lines.append(" " * width + "".join(f"{name:>20s}" for name in splits))
     for name, values in rows.items():
-        cells = (f"{values[s]['relative_l2']:.4f} ± {values[s]['relative_l2_se']:.4f}" for s in splits)
-        lines.append(f"{name:{width}s}" + "".join(f"{cell:>20s}" for cell in cells))
+        lines.append(f"{name:{width}s}" + "".join(f"{_cell(values[split]):>20s}" for split in splits))
+    lines += [f"{split}: {report[split]['error']}" for split in splits if "error" in report[split]]
     return "\n".join(lines)
 
 
-def _draw(run: Any) -> list[Path]:
+def _cell(values: Mapping[str, Any]) -> str:
+    return "-" if "error" in values else f"{values['relative_l2']:.4f} ± {values['relative_l2_se']:.4f}"
+
+
+def _draw(run: Any, report: Mapping[str, Any]) -> list[Path]:
     """One test sample per split, and the training curve, into the run folder."""
     from sciml.plotting import OperatorSample, plot_history, plot_operator_samples
 
@@ -181,6 +194,8 @@ def _draw(run: Any) -> list[Path]:
         figures.append(folder / "history.png")
     samples = []
     for name in run.data.names("test"):
+        if "error" in report[name]:
+            continue
         split = run.data[name].select(slice(0, 1))
         if "x" in split.tensors and "y" in split.tensors and split["x"].dim() == split["y"].dim():
             samples.append(

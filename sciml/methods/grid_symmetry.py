@@ -84,8 +84,8 @@ class GridSymmetry(Method):
 
     Args:
         fields: Names of the fields that are turned.
-        alignment: That of the grid (see :class:`sciml.spaces.RegularGrid`): ``node``, ``cell``, ``left``. A wrong one
-            moves the fields by a grid point. ``left`` suits periodic grids as well.
+        alignment: That of the grid (see :class:`sciml.spaces.RegularGrid`), read from the data when None: ``node``,
+            ``cell`` or ``left``, which suits periodic grids as well. A wrong one moves the fields by a grid point.
         axes: Grid axes that may be reflected and exchanged, from 0; all when None. Leave out time.
         exchange: Exchange axes of equal length; not where they have different physical lengths.
         per_sample: Draw a symmetry for every sample, instead of one for the whole batch, which costs less.
@@ -117,13 +117,13 @@ class GridSymmetry(Method):
     def __init__(
         self,
         fields: list[str] | tuple[str, ...] = ("x", "y"),
-        alignment: str = "node",
+        alignment: str | None = None,
         *,
         axes: list[int] | None = None,
         exchange: bool = True,
         per_sample: bool = False,
     ) -> None:
-        if alignment not in ("node", "cell", "left"):
+        if alignment not in (None, "node", "cell", "left"):
             raise ConfigError(f"alignment is {alignment!r}, expected 'node', 'cell' or 'left'.")
         if not fields or isinstance(fields, str):
             raise ConfigError(f"fields is {fields!r}, expected a list of names of fields on the grid.")
@@ -144,12 +144,28 @@ class GridSymmetry(Method):
         # Drawn on the CPU, so that a run draws the same symmetries on every device.
         size = len(values[self.fields[0]]) if self.per_sample else 1
         choice = torch.randint(len(group), (size,), generator=self._generator)
+        alignment = self.alignment or self._alignment_of_data(context)
         if self.per_sample:
-            turned = {name: self._turn_each(value, group, choice) for name, value in values.items()}
+            turned = {name: self._turn_each(value, group, choice, alignment) for name, value in values.items()}
         else:
             symmetry = group[int(choice)]
-            turned = {name: apply_symmetry(value, symmetry, self.alignment) for name, value in values.items()}
+            turned = {name: apply_symmetry(value, symmetry, alignment) for name, value in values.items()}
         context.batch = {**context.batch, **turned}
+
+    def _alignment_of_data(self, context: StepContext) -> str:
+        grids = [context.grids[name] for name in self.fields if name in context.grids]
+        # Points of a periodic axis lie as on a left grid: the last end is the first.
+        found = {
+            "left" if grid.alignment == "node" and periodic else grid.alignment
+            for grid in grids
+            for periodic in (grid.periodic if isinstance(grid.periodic, tuple) else (grid.periodic,))
+        }
+        if len(found) != 1:
+            raise ConfigError(
+                f"grid-symmetry cannot read one alignment from the data, found {sorted(found) or 'no grid'}. "
+                "Set alignment to 'node', 'cell' or 'left'."
+            )
+        return found.pop()
 
     def _group(self, values: dict[str, Tensor], batch: dict[str, Any]) -> tuple[Symmetry, ...]:
         missing = [name for name in self.fields if name not in values]
@@ -164,11 +180,12 @@ class GridSymmetry(Method):
             raise ConfigError(f"axes is {list(self.axes)}, but the grid {grid} has the axes 0 to {len(grid) - 1}.")
         return symmetries(grid, self.axes, self.exchange)
 
-    def _turn_each(self, value: Tensor, group: tuple[Symmetry, ...], choice: Tensor) -> Tensor:
+    @staticmethod
+    def _turn_each(value: Tensor, group: tuple[Symmetry, ...], choice: Tensor, alignment: str) -> Tensor:
         result = torch.empty_like(value)
         for index in choice.unique().tolist():
             samples = (choice == index).nonzero().squeeze(1).to(value.device)
-            result[samples] = apply_symmetry(value[samples], group[index], self.alignment)
+            result[samples] = apply_symmetry(value[samples], group[index], alignment)
         return result
 
     def state_dict(self) -> dict[str, Any]:

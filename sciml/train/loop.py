@@ -101,7 +101,7 @@ class TrainingLoop:
         self.accumulate, self.clip_norm, self.check_finite = accumulate, clip_norm, check_finite
         self.callbacks = callbacks or []
         self.progress = progress or NoProgress()
-        self.context = StepContext(model=model, optimizer=optimizer)
+        self.context = StepContext(model=model, optimizer=optimizer, grids=task.grids)
         self.step = 0
         self.epoch = 0
         self.should_stop = False
@@ -200,7 +200,7 @@ class TrainingLoop:
             total = loss if total is None else total + loss
         assert total is not None
         context, hooks = self.context, self.hooks
-        if hooks.on_unscaled_gradients or self.clip_norm is not None or self.check_finite:
+        if self.clip_norm is not None or self.check_finite or hooks.on_unscaled_gradients or hooks.on_clipped_gradients:
             self.engine.unscale(self.optimizer)
         for hook in hooks.on_unscaled_gradients:
             hook(context)

@@ -13,7 +13,7 @@ hook they run in the order of ``priority``, never in the order of the list.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from sciml.errors import ConfigError
+from sciml.spaces import RegularGrid
 
 __all__ = ["Method", "StepContext", "derive_seed"]
 
@@ -39,6 +40,7 @@ class StepContext:
         output: Output of the last forward pass of this step.
         loss: Loss of the last pass, with extra terms.
         micro_pass: Index of the pass within this step.
+        grids: Field name to the grid of the training data, where there is one.
     """
 
     model: nn.Module
@@ -49,6 +51,7 @@ class StepContext:
     output: Any = None
     loss: Tensor | None = None
     micro_pass: int = 0
+    grids: Mapping[str, RegularGrid] = field(default_factory=dict)
 
 
 def derive_seed(seed: int, *names: str) -> int:

@@ -10,7 +10,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import accumulate
 from pathlib import Path
@@ -256,7 +256,9 @@ class Trainer:
         task = self._fitted(task)
         task.to(self.engine.device)
         return {
-            name: evaluate(model, task, data[name], batch_size=self.eval_batch_size, engine=self.engine)
+            name: evaluate(
+                model, task, _cast(data[name], self.engine.dtype), batch_size=self.eval_batch_size, engine=self.engine
+            )
             for name in data.names(prefix)
         }
 
@@ -359,14 +361,8 @@ class _Fit:
 
     def _setup(self) -> None:
         engine, trainer = self.engine, self.trainer
-        dtype = engine.dtype
-        if dtype is not None:
-            self.data = Dataset(
-                {name: _cast(split, dtype) for name, split in self.data.splits.items()},
-                self.data.spec,
-                self.data.name,
-                self.data.card,
-            )
+        splits = {name: _cast(split, engine.dtype) for name, split in self.data.splits.items()}
+        self.data = replace(self.data, splits=splits)
         self.task.setup(self.data)
         self.task.to(engine.device)
         train = self.task.prepare(self.data.train.to(engine.device))
@@ -671,5 +667,8 @@ def _declared_inputs(model: nn.Module) -> Mapping[str, str] | None:
     return dict(model_spec(origin.name).inputs) or None if origin is not None else None
 
 
-def _cast(split: Split, dtype: torch.dtype) -> Split:
+def _cast(split: Split, dtype: torch.dtype | None) -> Split:
+    """Floating-point fields in the dtype of the run."""
+    if dtype is None:
+        return split
     return split.map(lambda batch: {k: v.to(dtype) if v.is_floating_point() else v for k, v in batch.items()})

@@ -113,7 +113,7 @@ def context(**fields: Tensor) -> StepContext:
 
 
 def attached(seed: int = 0, **arguments: Any) -> GridSymmetry:
-    method = GridSymmetry(**arguments)
+    method = GridSymmetry(**{"alignment": "node", **arguments})
     method.setup(nn.Identity(), seed, None)
     return method
 
@@ -275,3 +275,32 @@ def test_a_resumed_run_equals_the_unbroken_run(
         assert torch.equal(a, b)
     Trainer(max_steps=12, batch_size=5, progress=False, accelerator="cpu").fit(plain, line_data)
     assert not torch.equal(plain.layers[1].weight, whole.layers[1].weight)
+
+
+@pytest.mark.parametrize(
+    ("grid", "expected"),
+    [
+        (RegularGrid((4,), ((0.0, 1.0),)), [3, 2, 1, 0]),
+        (RegularGrid((4,), ((0.0, 1.0),), alignment="cell"), [3, 2, 1, 0]),
+        (RegularGrid((4,), ((0.0, 1.0),), alignment="left"), [0, 3, 2, 1]),
+        (RegularGrid((4,), ((0.0, 1.0),), periodic=True), [0, 3, 2, 1]),
+    ],
+)
+def test_the_alignment_is_read_from_the_data(grid: RegularGrid, expected: list[int]) -> None:
+    method = GridSymmetry(fields=["x"])
+    method.setup(nn.Identity(), seed=0, total_steps=None)
+    x = torch.arange(4.0).view(1, 1, 4)
+    seen = set()
+    for _ in range(20):
+        context = StepContext(nn.Identity(), optimizer=None, batch={"x": x}, grids={"x": grid})
+        method.on_batch_start(context)
+        seen.add(tuple(context.batch["x"].flatten().int().tolist()))
+    assert seen == {(0, 1, 2, 3), tuple(expected)}
+
+
+def test_without_a_grid_the_alignment_must_be_given() -> None:
+    method = GridSymmetry(fields=["x"])
+    method.setup(nn.Identity(), seed=0, total_steps=None)
+    context = StepContext(nn.Identity(), optimizer=None, batch={"x": torch.zeros(1, 1, 4)})
+    with pytest.raises(ConfigError, match="Set alignment"):
+        method.on_batch_start(context)
