@@ -51,6 +51,8 @@ class DeepONet(nn.Module):
         torch.Size([8, 50])
     """
 
+    invariances = ("query_order",)
+
     def __init__(self, branch: nn.Module, trunk: nn.Module, bias: bool = True, out_channels: int = 1) -> None:
         super().__init__()
         self.branch = branch

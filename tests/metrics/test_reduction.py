@@ -78,7 +78,7 @@ def test_the_standard_error_of_the_ratio_of_means_equals_the_jackknife() -> None
 def test_the_standard_error_is_the_spread_of_repeated_test_sets() -> None:
     repeated = [reduce(*samples(100, seed), reduction="ratio_of_means") for seed in range(200)]
     values, errors = (torch.stack(column) for column in zip(*repeated, strict=True))
-    # The standard deviation of 200 draws has a relative standard error of 1/sqrt(2 * 199), and five of them are allowed.
+    # The standard deviation of 200 draws has a relative standard error of 1/sqrt(2 * 199); five of them are allowed.
     assert errors.mean().item() == pytest.approx(values.std().item(), rel=5 / math.sqrt(398))
 
 

@@ -14,7 +14,7 @@ from sciml.data import Dataset
 from sciml.errors import CheckpointError
 from sciml.operators import FNO
 from sciml.registry import registry
-from sciml.train import TensorBoardLogger, Trainer, build_model
+from sciml.train import Trainer, build_model
 
 
 def fit(model: nn.Module, data: Dataset, run: Path, **kwargs: Any) -> Trainer:
@@ -82,19 +82,6 @@ def test_build_model_names_arguments_that_do_not_exist(line_data: Dataset) -> No
         build_model("fno", line_data.spec, modes=[3], hidden_chanels=8)
     with pytest.raises(LookupError, match="Did you mean 'fno'"):
         build_model("fnoo", line_data.spec)
-
-
-def test_tensorboard_receives_the_log(line_data: Dataset, make_net: Any, tmp_path: Path) -> None:
-    fit(make_net(), line_data, tmp_path / "run", loggers=["tensorboard"])
-    assert list((tmp_path / "run/tensorboard").glob("events.out.tfevents.*"))
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(tmp_path / "run/tensorboard"))
-    events.Reload()
-    assert len(events.Scalars("train/loss")) == 2
-    with pytest.raises(ValueError, match="loggers names 'paper'"):
-        fit(make_net(), line_data, tmp_path / "other", loggers=["paper"])
-    assert callable(TensorBoardLogger)
 
 
 def test_the_header_holds_no_path_and_names_the_model(line_data: Dataset, tmp_path: Path) -> None:
