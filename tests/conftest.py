@@ -1,11 +1,18 @@
 """Fixtures that several test folders share."""
 
+import os
+
 import pytest
 import torch
+from hypothesis import settings
 from torch import nn
 
 from sciml.data import Dataset, Split
 from sciml.spaces import DataSpec, FieldSpec, RegularGrid
+
+# First calls compile and allocate, which says nothing about the code; in CI every run draws the same examples.
+settings.register_profile("sciml", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("sciml")
 
 
 @pytest.fixture(autouse=True)

@@ -239,7 +239,6 @@ def test(arguments: argparse.Namespace) -> int:
 def predict(arguments: argparse.Namespace) -> int:
     """Apply the model of a run folder to a data file."""
     import numpy as np
-    import torch
 
     from sciml.data import load_dataset, open_dataset
     from sciml.train import device_of, load
@@ -263,9 +262,7 @@ def predict(arguments: argparse.Namespace) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(out, **{**arrays, "prediction": prediction.numpy()})
     print(f"{len(prediction)} predictions {tuple(prediction.shape)} in {out}; arrays: prediction, {', '.join(arrays)}")
-    if "y" in split.tensors and torch.isfinite(prediction).all():
-        from sciml.metrics import mean_and_standard_error, relative_l2
-
-        mean, spread = mean_and_standard_error(relative_l2(prediction, split["y"].cpu()))
-        print(f"relative L2 error against y of the file: {mean:.4f} ± {spread:.4f}")
+    if trained.task.target in split.tensors:
+        errors = _errors(prediction, split.to("cpu"), trained.task)
+        print(f"relative L2 error against the file: {errors['relative_l2']:.4f} ± {errors['relative_l2_se']:.4f}")
     return 0

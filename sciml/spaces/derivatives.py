@@ -1,7 +1,6 @@
 """Derivatives of sampled functions: by FFT along periodic axes, by finite differences along the others."""
 
 import math
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -10,6 +9,14 @@ from sciml.errors import ConfigError
 from sciml.spaces.grid import RegularGrid
 
 __all__ = ["gradient"]
+
+# First derivative for spacing 1, by order: the central stencil, and the stencils of the first points of an axis. Both
+# are exact for polynomials up to the order.
+_CENTRAL = {2: (-1 / 2, 0.0, 1 / 2), 4: (1 / 12, -2 / 3, 0.0, 2 / 3, -1 / 12)}
+_FIRST = {
+    2: ((-3 / 2, 2.0, -1 / 2),),
+    4: ((-25 / 12, 4.0, -3.0, 4 / 3, -1 / 4), (-1 / 4, -5 / 6, 3 / 2, -1 / 2, 1 / 12)),
+}
 
 
 def gradient(u: Tensor, grid: RegularGrid, order: int = 2) -> Tensor:
@@ -62,34 +69,24 @@ def _spectral(u: Tensor, dim: int, length: float) -> Tensor:
     n = u.shape[dim]
     k = torch.arange(n // 2 + 1, dtype=u.dtype, device=u.device)
     if n % 2 == 0:
-        k[-1] = 0  # the sign of the Nyquist mode is ambiguous for an odd derivative
+        # The Nyquist mode has no sign for an odd derivative to keep; irfft need not ignore an imaginary one.
+        k[-1] = 0
     factor = torch.complex(torch.zeros_like(k), 2 * math.pi / length * k)
     factor = factor.reshape(-1, *(1,) * (u.dim() - dim - 1))
     return torch.fft.irfft(torch.fft.rfft(u, dim=dim) * factor, n=n, dim=dim)
 
 
-@cache
-def _stencil(offsets: tuple[int, ...]) -> tuple[float, ...]:
-    """Weights of the first derivative at 0 from values at integer offsets, exact for polynomials."""
-    nodes = torch.tensor(offsets, dtype=torch.float64)
-    powers = nodes[None] ** torch.arange(len(offsets), dtype=torch.float64)[:, None]
-    right = torch.zeros(len(offsets), dtype=torch.float64)
-    right[1] = 1
-    return tuple(torch.linalg.solve(powers, right).tolist())
-
-
 def _finite_difference(u: Tensor, dim: int, dx: float, order: int) -> Tensor:
-    n, half = u.shape[dim], order // 2
+    n = u.shape[dim]
     if n < order + 1:
         raise ConfigError(f"an axis of {n} points is too short for differences of order {order}: needs {order + 1}.")
     inner: Tensor | None = None
-    for offset, weight in zip(range(-half, half + 1), _stencil(tuple(range(-half, half + 1))), strict=True):
-        if offset:  # the middle of a central stencil has weight 0
-            part = u.narrow(dim, half + offset, n - order)
+    for start, weight in enumerate(_CENTRAL[order]):
+        if weight:
+            part = u.narrow(dim, start, n - order)
             inner = part * (weight / dx) if inner is None else inner.add(part, alpha=weight / dx)
     assert inner is not None
-    ends = [_stencil(tuple(range(-row, order + 1 - row))) for row in range(half)]
-    left = torch.tensor(ends, dtype=u.dtype, device=u.device) / dx
+    left = torch.tensor(_FIRST[order], dtype=u.dtype, device=u.device) / dx
     # The stencils at the other end are the mirror images, with the opposite sign.
     first = _along(u.narrow(dim, 0, order + 1), dim, left)
     last = _along(u.narrow(dim, n - order - 1, order + 1), dim, -left.flip(0, 1))

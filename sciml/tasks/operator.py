@@ -9,9 +9,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from sciml import metrics
 from sciml.data import Batch, Dataset, Split
 from sciml.errors import ConfigError
-from sciml.metrics.functional import relative_h1, relative_l2
+from sciml.metrics import relative_h1, relative_l2
 from sciml.spaces import RegularGrid
 from sciml.train.binding import Binding, bind
 from sciml.train.normalizer import FieldNormalizer
@@ -153,7 +154,7 @@ class OperatorRegression(Task):
             return relative_l2(prediction, batch[target], _weights(split.grids.get(target), prediction))
 
         def mse(prediction: Tensor, batch: Batch, split: Split) -> Tensor:
-            return (prediction - batch[target]).square().flatten(1).mean(1)
+            return metrics.mse(prediction, batch[target])
 
         def h1(prediction: Tensor, batch: Batch, split: Split) -> Tensor:
             return relative_h1(prediction, batch[target], split.grids[target])

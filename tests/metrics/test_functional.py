@@ -206,3 +206,13 @@ def test_weights_of_another_grid_are_refused() -> None:
         relative_l2(prediction, target, torch.ones(5, 4))
     with pytest.raises(ConfigError, match="expected"):
         relative_h1(prediction, target, CLOSED.refine())
+
+
+def test_relative_errors_compile_as_one_graph() -> None:
+    prediction, target = pair(2, 1, 4, 5)
+
+    def loss(p: Tensor, t: Tensor) -> Tensor:
+        return (weighted_l2(p, t) + h1_closed(p, t)).mean()
+
+    compiled = torch.compile(loss, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(prediction, target), loss(prediction, target), rtol=1e-10, atol=0)

@@ -125,6 +125,16 @@ def test_all_points_lie_in_the_box_and_closed_axes_end_exactly_at_its_ends(grid:
         assert (axis[-1] == end) == (grid.alignment == "node" and not periodic)
 
 
+@pytest.mark.parametrize("bounds", [(-3.3, 1.1), (-1.1, 3.3), (-1.22, 2.0)])
+def test_ends_are_met_where_begin_plus_length_is_rounded_to_another_number(bounds: tuple[float, float]) -> None:
+    begin, end = bounds
+    assert begin + (end - begin) != end
+    for n in range(2, 60):
+        grid = RegularGrid(shape=(n,), bounds=(bounds,))
+        assert (grid.axes[0][0].item(), grid.axes[0][-1].item()) == bounds
+        assert grid.contains(grid.points).all()
+
+
 def test_points_outside_the_box_are_not_contained() -> None:
     grid = RegularGrid(shape=(4, 4), bounds=((0.0, 1.0), (2.0, 3.0)))
     points = torch.tensor([[0.5, 2.5], [0.0, 3.0], [1.1, 2.5], [0.5, 1.9]])
