@@ -65,6 +65,8 @@ def fit(tokens: list[str]) -> int:
 
     run = build_run(config)
     run.trainer.overwrite = switches["overwrite"]
+    if run.trainer.is_main:
+        print(_opening(run), flush=True)
     result = run.fit(resume="auto" if switches["resume"] else None)
     if not run.trainer.is_main:
         run.trainer.test(run.model, run.data, run.task)
@@ -83,6 +85,14 @@ def fit(tokens: list[str]) -> int:
     for figure in _draw(run, report):
         print(f"picture:    {figure}")
     return 0
+
+
+def _opening(run: Any) -> str:
+    """What is about to be trained, and on what."""
+    parameters = sum(parameter.numel() for parameter in run.model.parameters())
+    splits = ", ".join(f"{name} {len(run.data[name])}" for name in run.data)
+    name = run.config["model"].get("name", type(run.model).__name__)
+    return f"{name} with {parameters} parameters; {run.data.name} ({splits} samples)"
 
 
 def _switches(tokens: list[str]) -> tuple[dict[str, bool], list[str]]:

@@ -9,8 +9,9 @@ from sciml.train.loggers import MLflowLogger, TensorBoardLogger, WandbLogger
 from sciml.train.method import Method, StepContext, derive_seed
 from sciml.train.normalizer import FieldNormalizer, Standardize
 from sciml.train.run_folder import RunFolder
+from sciml.train.session import FitResult, Interrupted
 from sciml.train.task import Phase, Step, Task, device_of
-from sciml.train.trainer import FitResult, Trainer
+from sciml.train.trainer import Trainer
 
 __all__ = [
     "EMA",
@@ -19,6 +20,7 @@ __all__ = [
     "EarlyStopping",
     "FieldNormalizer",
     "FitResult",
+    "Interrupted",
     "MLflowLogger",
     "Method",
     "Phase",

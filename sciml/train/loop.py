@@ -187,7 +187,7 @@ class TrainingLoop:
         for hook in hooks.on_after_step:
             hook(context)
         if self.schedule is not None and self.schedule.interval == "step":
-            self.schedule.scheduler.step()
+            self.schedule.step()
 
     def _gradients(self, group: _Group) -> Tensor:
         for parameter in self._parameters:

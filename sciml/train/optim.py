@@ -54,6 +54,20 @@ class Schedule:
     scheduler: Any
     interval: Interval
 
+    def step(self, *metric: float) -> None:
+        """Advance by one interval.
+
+        Raises:
+            ConfigError: If the schedule was made for a shorter run.
+        """
+        try:
+            self.scheduler.step(*metric)
+        except ValueError as error:
+            raise ConfigError(
+                f"the schedule cannot go on: {error} A schedule keeps the length it was made for; a run that is "
+                "extended needs one without an end, or a longer one from the start."
+            ) from error
+
 
 def build_optimizer(config: Mapping[str, Any], model: nn.Module) -> Optimizer:
     """The named torch optimizer over the trainable parameters of a model.

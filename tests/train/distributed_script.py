@@ -19,6 +19,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("devices", type=int)
     parser.add_argument("--accumulate", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=3)
     args = parser.parse_args()
 
     torch.manual_seed(0)
@@ -29,7 +30,7 @@ def main() -> None:
     data = Dataset({**splits, "test": splits["val"]}, DataSpec(fields))
     model = nn.Sequential(nn.Flatten(), nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 8), nn.Unflatten(1, (1, 8))).double()
     trainer = Trainer(
-        max_epochs=3,
+        max_epochs=args.epochs,
         batch_size=4,
         eval_batch_size=3,
         accumulate=args.accumulate,

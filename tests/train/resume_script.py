@@ -12,8 +12,7 @@ from sciml.data import Dataset, Split
 from sciml.methods import GradientNoise
 from sciml.spaces import DataSpec, FieldSpec
 from sciml.tasks import OperatorRegression
-from sciml.train import EMA, Trainer
-from sciml.train.trainer import Interrupted
+from sciml.train import EMA, Interrupted, Trainer
 
 
 def make_data() -> Dataset:

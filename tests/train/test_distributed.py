@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,20 @@ def run(out: Path, devices: int, *extra: str) -> dict[str, torch.Tensor]:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr
     return load_file(out / "model.safetensors")
+
+
+@pytest.mark.distributed
+def test_a_signal_to_one_process_stops_both_at_the_same_step(tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(SCRIPT), str(tmp_path / "run"), "2", "--epochs", "1000000"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run/metrics.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    error = process.communicate(timeout=120)[1]
+    assert "stopped by SIGTERM" in error
+    assert torch.load(tmp_path / "run/checkpoints/last.pt", weights_only=True)["loop"]["step"] > 0
 
 
 @pytest.mark.distributed

@@ -141,6 +141,14 @@ def test_a_complete_run_can_be_extended(line_data: Dataset, make_net: Any, tmp_p
         assert torch.equal(a, b)
 
 
+def test_a_schedule_that_was_made_for_a_shorter_run_says_so(line_data: Dataset, make_net: Any, tmp_path: Path) -> None:
+    common: dict[str, Any] = {"batch_size": 5, "progress": False, "run_dir": tmp_path / "run"}
+    settings = {"optimizer": {"name": "sgd", "lr": 0.1}, "scheduler": {"name": "onecycle", "max_lr": 0.1}}
+    Trainer(max_epochs=1, **common).fit(make_net(), line_data, **settings)
+    with pytest.raises(ConfigError, match="keeps the length it was made for"):
+        Trainer(max_epochs=2, **common).fit(make_net(), line_data, **settings, resume="auto")
+
+
 def test_resume_across_phases_equals_the_unbroken_run(line_data: Dataset, make_net: Any, tmp_path: Path) -> None:
     class Staged(OperatorRegression):
         def phases(self) -> list[Phase]:
