@@ -91,7 +91,8 @@ def test_a_resumed_run_equals_the_unbroken_one() -> None:
 
 def test_test_repeats_the_table_and_predict_writes_predictions(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", *SMALL, *SHORT, "--trainer.run_dir", "run"]) == 0
-    table = capsys.readouterr().out.splitlines()[:5]
+    opening, *table = capsys.readouterr().out.splitlines()[:6]
+    assert opening == "fno with 7129 parameters; darcy-small (train 1000, test_16 50, test_32 50 samples)"
     assert main(["test", "run"]) == 0
     assert capsys.readouterr().out.splitlines()[:5] == table
     generator = torch.Generator().manual_seed(0)
