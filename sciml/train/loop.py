@@ -124,9 +124,14 @@ class TrainingLoop:
         self.should_stop, self.stop_reason = True, reason
 
     @property
+    def complete(self) -> bool:
+        """True when the run has its full length."""
+        return self.epoch >= self.max_epochs or self.step >= self.max_steps
+
+    @property
     def done(self) -> bool:
         """True when the run is complete or was asked to stop."""
-        return self.should_stop or self.epoch >= self.max_epochs or self.step >= self.max_steps
+        return self.should_stop or self.complete
 
     def run_epoch(self, after_step: Callable[[], None] | None = None) -> dict[str, float] | None:
         """Train to the end of the current epoch.

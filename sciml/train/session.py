@@ -269,10 +269,12 @@ class FitSession:
         row = self.loop.run_epoch(watch)
         if row is None:
             return
-        if self.loop.epoch % self.trainer.validate_every == 0 or self.loop.done:
+        # A run that is stopped must log what the unbroken run logs, so a signal brings no validation of its own.
+        whole_epoch = self.loop.loader.position == 0
+        if (whole_epoch and self.loop.epoch % self.trainer.validate_every == 0) or self.loop.complete:
             row.update(self._validate())
         schedule = self.loop.schedule
-        if schedule is not None and schedule.interval == "epoch":
+        if schedule is not None and schedule.interval == "epoch" and whole_epoch:
             schedule.step()
         elif schedule is not None and schedule.interval == "metric" and self._monitor(row) in row:
             schedule.step(row[self._monitor(row)])
@@ -346,6 +348,7 @@ class FitSession:
             "loop": self.loop.state_dict(),
             "rng": rng_state(),
             "history": self.result.history,
+            "data": {name: list(value.shape) for name, value in self.data.train.tensors.items()},
             "phase_epoch": sum(phase.epochs for phase in self.phases[: self._phase]),
             "best": self.best,
             "best_weights": getattr(self, "_best_weights", None) if self.trainer.restore_best else None,
@@ -358,6 +361,9 @@ class FitSession:
             save_checkpoint(self._state(), path or self.trainer.run.last)
 
     def _restore(self, state: dict[str, Any]) -> None:
+        shapes = {name: list(value.shape) for name, value in self.data.train.tensors.items()}
+        if state["data"] != shapes:
+            raise CheckpointError(f"the checkpoint was trained on {state['data']}, the data now are {shapes}.")
         try:
             self.model.load_state_dict(state["model"])
         except RuntimeError as error:
@@ -406,9 +412,10 @@ class FitSession:
         assert run is not None
         self._save()
         name = signal.Signals(self._signal).name
+        command = f"sciml fit {run.config} --resume" if self.config is not None else "Trainer.fit(..., resume='auto')"
         raise Interrupted(
             f"stopped by {name} at step {self.loop.step} of {self.loop.max_steps}; everything is saved in {run.path}. "
-            f"Continue with: sciml fit {run.config} --resume",
+            f"Continue with: {command}",
             self._signal,
         )
 

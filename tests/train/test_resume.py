@@ -16,7 +16,7 @@ from sciml.data import Dataset
 from sciml.errors import CheckpointError, ConfigError
 from sciml.methods import GradientNoise
 from sciml.tasks import OperatorRegression
-from sciml.train import EMA, Phase, RunFolder, Trainer
+from sciml.train import EMA, Callback, Interrupted, Phase, RunFolder, Trainer
 from sciml.train.checkpoint import load_checkpoint, save_checkpoint
 from sciml.train.randomness import restore_rng, rng_state
 
@@ -81,7 +81,7 @@ def test_a_signal_saves_and_says_how_to_go_on(number: signal.Signals, tmp_path: 
     process.send_signal(number)
     error = process.communicate(timeout=60)[1]
     assert number.name in error
-    assert "--resume" in error
+    assert "resume='auto'" in error
     state = load_checkpoint(tmp_path / "run/checkpoints/last.pt")
     assert state["loop"]["step"] > 0
 
@@ -139,6 +139,46 @@ def test_a_complete_run_can_be_extended(line_data: Dataset, make_net: Any, tmp_p
     fit(whole, line_data, None, max_epochs=4)
     for a, b in zip(model.parameters(), whole.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_other_data_than_those_of_the_checkpoint_are_refused(line_data: Dataset, make_net: Any, tmp_path: Path) -> None:
+    fit(make_net(), line_data, tmp_path / "run")
+    fewer = Dataset({"train": line_data.train.select(slice(0, 9))}, line_data.spec)
+    with pytest.raises(CheckpointError, match=r"\[22, 1, 8\].*\[9, 1, 8\]"):
+        fit(make_net(), fewer, tmp_path / "run", resume="auto", max_epochs=3)
+
+
+def test_an_epoch_schedule_does_not_step_in_mid_epoch(line_data: Dataset, make_net: Any, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "optimizer": {"name": "sgd", "lr": 1.0},
+        "scheduler": {"name": "step", "step_size": 1, "gamma": 0.5},
+    }
+    common: dict[str, Any] = {"batch_size": 5, "progress": False, "accelerator": "cpu"}
+    whole, parts = make_net(), make_net()
+    parts.load_state_dict(whole.state_dict())
+    Trainer(max_steps=12, **common).fit(whole, line_data, **settings)
+    for steps in (3, 5, 8, 12):
+        Trainer(max_steps=steps, run_dir=tmp_path, **common).fit(parts, line_data, **settings, resume="auto")
+    for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_signal_at_the_end_of_an_epoch_brings_no_validation_of_its_own(
+    line_data: Dataset, make_net: Any, tmp_path: Path
+) -> None:
+    class Stopper(Callback):
+        def on_step_end(self, loop: Any) -> None:
+            if loop.step == 5:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    common: dict[str, Any] = {"max_epochs": 4, "batch_size": 5, "progress": False, "validate_every": 2}
+    whole, parts = make_net(), make_net()
+    parts.load_state_dict(whole.state_dict())
+    Trainer(run_dir=tmp_path / "whole", **common).fit(whole, line_data)
+    with pytest.raises(Interrupted, match=r"resume='auto'"):
+        Trainer(run_dir=tmp_path / "parts", callbacks=[Stopper()], **common).fit(parts, line_data)
+    Trainer(run_dir=tmp_path / "parts", callbacks=[Callback()], **common).fit(parts, line_data, resume="auto")
+    assert (tmp_path / "whole/metrics.csv").read_bytes() == (tmp_path / "parts/metrics.csv").read_bytes()
 
 
 def test_a_schedule_that_was_made_for_a_shorter_run_says_so(line_data: Dataset, make_net: Any, tmp_path: Path) -> None:
