@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,7 +53,7 @@ def _first_line(module: str, name: str, depth: int) -> str:
         return ""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-            return (ast.get_docstring(node) or "").partition("\n")[0]
+            return _plain_text((ast.get_docstring(node) or "").partition("\n")[0])
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 if (alias.asname or alias.name) == name:
@@ -93,20 +94,46 @@ def _licence(entry: Entry) -> str:
     return str(info.get("License-Expression") or info.get("License") or "")
 
 
-def arguments_text(build: Callable[..., Any]) -> str:
-    """One line for each argument: name, type, default."""
+def arguments_text(build: Callable[..., Any], explain: bool = False) -> str:
+    """One line for each argument: name, type, default, and with ``explain`` the sentence of the docstring."""
+    explanations = _explanations(inspect.getdoc(build) or "") if explain else {}
     lines = []
     for name, parameter in inspect.signature(build).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
-        annotation = parameter.annotation
-        kind = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
-        kind = (
-            "" if annotation is inspect.Parameter.empty else kind.replace("typing.", "").replace("collections.abc.", "")
-        )
         default = "required" if parameter.default is inspect.Parameter.empty else f"default {parameter.default!r}"
-        lines.append(f"  {name:20s} {kind:32s} {default}".rstrip())
+        lines.append(f"  {name:20s} {_type_text(parameter.annotation):32s} {default}".rstrip())
+        if name in explanations:
+            lines.append(f"      {explanations[name]}")
     return "\n".join(lines) or "  none"
+
+
+def _type_text(annotation: Any) -> str:
+    if annotation is inspect.Parameter.empty:
+        return ""
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return text.replace("typing.", "").replace("collections.abc.", "")
+
+
+def _explanations(doc: str) -> dict[str, str]:
+    """The ``Args`` section of a Google docstring: argument to text, in one line."""
+    section = doc.partition("\nArgs:\n")[2]
+    found: dict[str, str] = {}
+    name = ""
+    for line in section.splitlines():
+        if line and not line.startswith("    "):
+            break
+        if start := re.match(r"    (\w+): (.*)", line):
+            name = start[1]
+            found[name] = start[2]
+        elif name and line.strip():
+            found[name] += f" {line.strip()}"
+    return {key: _plain_text(text) for key, text in found.items()}
+
+
+def _plain_text(text: str) -> str:
+    """Without the roles and quotes of reStructuredText."""
+    return re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("``", "")
 
 
 def _model_size(name: str) -> str:

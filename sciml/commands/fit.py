@@ -115,12 +115,12 @@ def _print_arguments(config: Mapping[str, Any]) -> None:
     from sciml.registry import model_spec, registry
     from sciml.train import Trainer
 
-    print(f"trainer:\n{arguments_text(Trainer)}")
+    print(f"trainer:\n{arguments_text(Trainer, explain=True)}")
     for kind, section in (("models", "model"), ("tasks", "task")):
         name = (config.get(section) or {}).get("name")
         if name:
             build = model_spec(name).build if kind == "models" else registry(kind).load(name)
-            print(f"\n{section} {name}:\n{arguments_text(build)}")
+            print(f"\n{section} {name}:\n{arguments_text(build, explain=True)}")
 
 
 def _evaluate(run: Any) -> dict[str, Any]:
