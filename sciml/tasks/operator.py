@@ -21,6 +21,8 @@ from sciml.train.task import Metric, Step, Task
 __all__ = ["OperatorRegression"]
 
 _LOSSES = ("mse", "relative_l2", "relative_h1")
+# prediction, target, weights of the points or None -> scalar
+_Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 class OperatorRegression(Task):
@@ -39,6 +41,9 @@ class OperatorRegression(Task):
     Shapes:
         - **x**, **y**: ``(batch, channels, *grid)`` or as the dataset says; a model may give ``(batch, points)`` for a
           scalar target on a grid.
+        - **y.weight**: quadrature weights of the target's points, ``(points,)`` or ``(batch, points)``; losses and
+          errors use them.
+        - **y.mask**: ``(batch, points)``, False on padding, which no loss, error or statistic sees.
 
     Raises:
         ConfigError: If the loss is unknown, or needs a grid that the data lack.
@@ -61,7 +66,7 @@ class OperatorRegression(Task):
         self.normalizer = FieldNormalizer({})
         self._coords: dict[tuple[Any, ...], Tensor] = {}
         self._binding: Binding | None = None
-        self._loss: Callable[[Tensor, Tensor], Tensor] | None = None
+        self._loss: _Loss | None = None
 
     def settings(self) -> dict[str, Any]:
         return {"loss": self.loss, "normalize": self.normalize, "target": self.target}
@@ -86,27 +91,34 @@ class OperatorRegression(Task):
             return [field.name for field in roles if dataset.train[field.name].is_floating_point()]
         return list(self.normalize)
 
-    def _make_loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+    def _make_loss(self) -> _Loss:
         parts = [self._loss_part(name) for name in self.loss.split("+")]
         if len(parts) == 1:
             return parts[0]
-        return lambda prediction, target: sum(part(prediction, target) for part in parts)  # type: ignore[return-value]
+        return lambda prediction, target, weight: sum(part(prediction, target, weight) for part in parts)  # type: ignore[return-value]
 
-    def _loss_part(self, name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    def _loss_part(self, name: str) -> _Loss:
         grid = self.grids.get(self.target)
         if name == "mse":
-            return nn.functional.mse_loss
+            return _mse
         if name == "relative_l2":
-            return lambda prediction, target: relative_l2(prediction, target, _weights(grid, prediction)).mean()
+            return lambda prediction, target, weight: relative_l2(
+                prediction, target, _fitted(weight, grid, prediction)
+            ).mean()
         if grid is None:
             raise ConfigError(f"task.loss relative_h1 needs the grid of {self.target!r}, and the dataset has none.")
-        return lambda prediction, target: relative_h1(prediction, target, grid).mean()
+        return lambda prediction, target, weight: relative_h1(prediction, target, grid).mean()
 
     def bind(self, model: nn.Module, keys: Sequence[str], inputs: Mapping[str, str] | None = None) -> None:
         self._binding = bind(model, [key for key in keys if key != self.target], inputs)
 
     def prepare(self, split: Split) -> Split:
         encoded = split.map(self.encode)
+        if f"{self.target}.mask" in split.tensors:
+            key = f"{self.target}.weight"
+            weight = _point_weights(split.tensors, self.target)
+            assert weight is not None
+            encoded = replace(encoded, tensors={**encoded.tensors, key: weight}, shared=encoded.shared - {key})
         grid = split.grids.get(self.target)
         if grid is None or "coords" in split.tensors:
             return encoded
@@ -129,7 +141,7 @@ class OperatorRegression(Task):
         assert self._loss is not None
         target = batch[self.target]
         output = _like(self._binding(model, batch), target)
-        return Step(self._loss(output, target), output)
+        return Step(self._loss(output, target, batch.get(f"{self.target}.weight")), output)
 
     def predict(self, model: nn.Module, batch: Batch) -> Tensor:
         if self._binding is None:
@@ -151,10 +163,11 @@ class OperatorRegression(Task):
         target = self.target
 
         def l2(prediction: Tensor, batch: Batch, split: Split) -> Tensor:
-            return relative_l2(prediction, batch[target], _weights(split.grids.get(target), prediction))
+            weight = _point_weights(batch, target)
+            return relative_l2(prediction, batch[target], _fitted(weight, split.grids.get(target), prediction))
 
         def mse(prediction: Tensor, batch: Batch, split: Split) -> Tensor:
-            return metrics.mse(prediction, batch[target])
+            return _mse_per_sample(prediction, batch[target], _point_weights(batch, target))
 
         def h1(prediction: Tensor, batch: Batch, split: Split) -> Tensor:
             return relative_h1(prediction, batch[target], split.grids[target])
@@ -165,11 +178,38 @@ class OperatorRegression(Task):
         return {"optimizer": self.optimizer or {"name": "adamw", "lr": 1e-3}}
 
 
-def _weights(grid: RegularGrid | None, like: Tensor) -> Tensor | None:
-    """Quadrature weights where they differ from point to point; equal ones cancel in a relative error."""
+def _point_weights(batch: Mapping[str, Tensor], target: str) -> Tensor | None:
+    """Weights of the target's points, zero on padding; None where all count alike."""
+    weight, mask = batch.get(f"{target}.weight"), batch.get(f"{target}.mask")
+    if mask is None:
+        return weight
+    return mask.to(batch[target].dtype) if weight is None else weight * mask
+
+
+def _fitted(weight: Tensor | None, grid: RegularGrid | None, like: Tensor) -> Tensor | None:
+    """Weights that broadcast to the values; those of the grid where the batch has none and they are not equal."""
+    if weight is not None:
+        return weight[:, None] if weight.dim() == 2 and like.dim() == 3 else weight
+    # Equal weights cancel in a relative error.
     if grid is None or grid.uniform or grid.shape != tuple(like.shape[like.dim() - grid.dim :]):
         return None
     return grid.weights_nd(dtype=like.dtype, device=like.device)
+
+
+def _mse(prediction: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+    if weight is None:
+        return nn.functional.mse_loss(prediction, target)
+    return _mse_per_sample(prediction, target, weight).mean()
+
+
+def _mse_per_sample(prediction: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+    """Mean over channels and points, the points by their weights."""
+    if weight is None:
+        return metrics.mse(prediction, target)
+    error = (prediction - target).square()
+    if error.dim() > 2:
+        error = error.flatten(2).mean(1)
+    return (error * weight).sum(1) / weight.expand_as(error).sum(1)
 
 
 def _like(output: Tensor, target: Tensor) -> Tensor:

@@ -31,12 +31,18 @@ class Standardize(nn.Module):
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("std", torch.ones(channels))
 
-    def fit(self, u: Tensor) -> "Standardize":
-        """Set mean and standard deviation; a constant channel keeps the scale 1."""
+    def fit(self, u: Tensor, mask: Tensor | None = None) -> "Standardize":
+        """Set mean and standard deviation; a constant channel keeps the scale 1.
+
+        Args:
+            u: The values.
+            mask: Which points ``(batch, points)`` are no padding.
+        """
         channels = len(self.mean)
-        flat = u.to(torch.float64).reshape(len(u), channels, -1)
-        mean = flat.mean(dim=(0, 2))
-        std = (flat - mean[:, None]).square().mean(dim=(0, 2)).sqrt()
+        flat = u.to(torch.float64).reshape(len(u), channels, -1).movedim(1, 0)
+        flat = flat.flatten(1) if mask is None else flat[:, mask]
+        mean = flat.mean(1)
+        std = (flat - mean[:, None]).square().mean(1).sqrt()
         # A channel constant up to rounding carries nothing to scale.
         constant = std <= 1e-12 * mean.abs().clamp(min=1e-300)
         self.mean = mean.to(self.mean)
@@ -92,7 +98,7 @@ class FieldNormalizer(nn.Module):
                 raise ConfigError(
                     f"field {name!r} has dtype {value.dtype}: only floating-point fields are standardised."
                 )
-            normalizer[name].to(value.dtype).fit(value)
+            normalizer[name].to(value.dtype).fit(value, split.tensors.get(f"{name}.mask"))
         return normalizer
 
     @classmethod
