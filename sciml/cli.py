@@ -50,6 +50,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     info = data.add_parser("info", help="layout, arrays, ranges and coordinates of a data file")
     info.add_argument("file", metavar="FILE")
+    bench = verbs.add_parser("bench", help="compare models on the same data, epochs and seeds; without a name: list")
+    bench.add_argument("suite", nargs="?", metavar="SUITE", help="name of a suite")
+    bench.add_argument("--models", metavar="A,B", help="models of the suite or of the registry; default: the suite's")
+    bench.add_argument("--seeds", default="0,1,2", metavar="0,1,2", help="one run each")
+    bench.add_argument("--threads", type=int, default=1, metavar="N", help="threads of each run")
+    bench.add_argument("--budget", type=float, metavar="SECONDS", help="a run that takes longer counts as timed out")
+    bench.add_argument("--epochs", type=int, metavar="N", help="instead of the suite's")
+    bench.add_argument("--out", metavar="FILE.json", help="keep results after every run; go on where a run stopped")
     plugins = verbs.add_parser("plugins", help="list, create or check plugins")
     actions = plugins.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="every component of every distribution, tried in a process of its own")
@@ -98,6 +106,10 @@ def _run(tokens: list[str]) -> int:
 
         print(describe_file(arguments.file))
         return 0
+    if arguments.verb == "bench":
+        from sciml.commands.bench import bench
+
+        return bench(arguments)
     if arguments.verb == "plugins":
         return _plugins(arguments)
     from sciml.commands import fit as commands

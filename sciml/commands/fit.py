@@ -148,12 +148,14 @@ def _baselines(run: Any) -> dict[str, Any]:
     from sciml.tasks import OperatorRegression, linear_baseline, mean_baseline
 
     train = run.data.train
-    if not isinstance(run.task, OperatorRegression) or "x" not in train.tensors or run.task.target != "y":
+    source = next((name for name in ("x", "u") if name in train.tensors), None)
+    shared_points = "coords" not in train.tensors or "coords" in train.shared
+    if not isinstance(run.task, OperatorRegression) or source is None or run.task.target != "y" or not shared_points:
         return {}
     baselines = {"training mean": mean_baseline(run.data)}
     # Beyond some thousand unknowns a dense least-squares fit takes longer than the training it is compared with.
-    if train["x"][0].numel() <= 4096 and train["y"][0].numel() <= 4096:
-        baselines["linear least squares"] = linear_baseline(run.data)
+    if train[source][0].numel() <= 4096 and train["y"][0].numel() <= 4096:
+        baselines["linear least squares"] = linear_baseline(run.data, source)
     return baselines
 
 
