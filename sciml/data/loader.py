@@ -86,7 +86,8 @@ class TensorLoader:
         return len(self._slices)
 
     def _order(self) -> Tensor | None:
-        if not self.shuffle:
+        # The order of the samples within one whole batch does not matter.
+        if not self.shuffle or len(self._slices) == 1:
             return None
         # Two consecutive seeds must not share epochs, hence the large odd factor.
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.epoch) % 2**63)

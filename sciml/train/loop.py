@@ -142,7 +142,9 @@ class TrainingLoop:
         Returns:
             Means over the epoch for the log, or None when the run stopped before the end of the epoch.
         """
-        self.forward_model.train()
+        # Switching every module takes longer than a small model's step, so it is done when it is needed.
+        if not (self.forward_model.training and self.model.training):
+            self.forward_model.train()
         self.context.epoch = self.epoch
         for group in self._groups():
             self._optimizer_step(group)
