@@ -51,9 +51,13 @@ def test_a_restored_loader_goes_on_in_the_middle_of_an_epoch() -> None:
 
 def test_epochs_have_different_orders_and_the_global_generator_is_untouched() -> None:
     state = torch.get_rng_state()
-    loader = TensorLoader(split_of(50), 50, shuffle=True)
+    loader = TensorLoader(split_of(50), 25, shuffle=True)
     assert epoch(loader) != epoch(loader)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_one_whole_batch_is_not_shuffled() -> None:
+    assert epoch(TensorLoader(split_of(10), 10, shuffle=True)) == epoch(TensorLoader(split_of(10), 10))
 
 
 def test_large_and_small_splits_give_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:
