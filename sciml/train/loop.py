@@ -19,7 +19,7 @@ from sciml.data import TensorLoader
 from sciml.errors import NonFiniteError
 from sciml.train.callbacks import Callback
 from sciml.train.engine import Engine
-from sciml.train.finite import all_finite, first_non_finite_module, first_non_finite_parameter
+from sciml.train.finite import FiniteCheck, first_non_finite_module, first_non_finite_parameter
 from sciml.train.method import Hooks, StepContext
 from sciml.train.optim import Schedule
 from sciml.train.progress import NoProgress, Progress
@@ -46,13 +46,13 @@ class _Group:
 
 @dataclass
 class _EpochSums:
-    """Sample-weighted sums over the running epoch, kept as tensors so that a step never waits for the device."""
+    """Sample-weighted sums over the running epoch; tensors stay tensors so that a step never waits for the device."""
 
     samples: int = 0
-    sums: dict[str, Tensor] = field(default_factory=dict)
+    sums: dict[str, Tensor | float] = field(default_factory=dict)
 
-    def add(self, name: str, value: Tensor, samples: int) -> None:
-        value = value.detach() * samples
+    def add(self, name: str, value: Tensor | float, samples: int) -> None:
+        value = (value.detach() if isinstance(value, Tensor) else value) * samples
         self.sums[name] = self.sums[name] + value if name in self.sums else value
 
 
@@ -108,6 +108,7 @@ class TrainingLoop:
         self.stop_reason = ""
         self._parameters = trainable(model)
         self._sums = _EpochSums()
+        self._all_finite = FiniteCheck()
         self._step_end = [c.on_step_end for c in self.callbacks if type(c).on_step_end is not Callback.on_step_end]
         self._needs_closure = _requires_closure(optimizer)
         self._last_refresh = 0.0
@@ -211,15 +212,15 @@ class TrainingLoop:
             self.engine.unscale(self.optimizer)
         for hook in hooks.on_unscaled_gradients:
             hook(context)
-        if self.check_finite:
-            self._check(total, group.parts)
+        # The check has to wait for the loss anyhow; a number is cheaper to add up than a tensor.
+        mean: Tensor | float = self._check(total, group.parts) if self.check_finite else total
         if self.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.clip_norm)
         for hook in hooks.on_clipped_gradients:
             hook(context)
         self._sums.samples += group.samples
-        self._sums.add("train/loss", total, group.samples)
-        self._refresh(total)
+        self._sums.add("train/loss", mean, group.samples)
+        self._refresh(mean)
         return total
 
     def _passes(self, micro: _MicroBatch, samples: int) -> Tensor:
@@ -261,7 +262,7 @@ class TrainingLoop:
             self._sums.add(f"train/{name}", term * scale, samples)
         return loss if scale == 1.0 else loss * scale
 
-    def _refresh(self, loss: Tensor) -> None:
+    def _refresh(self, loss: Tensor | float) -> None:
         now = time.monotonic()
         if now - self._last_refresh > _REFRESH_SECONDS:
             self._last_refresh = now
@@ -271,22 +272,26 @@ class TrainingLoop:
         row = {"epoch": float(self.epoch), "step": float(self.step), "lr": self.optimizer.param_groups[0]["lr"]}
         samples = max(self._sums.samples, 1)
         for name, value in self._sums.sums.items():
-            row[name] = float(self.engine.sum(value) / self.engine.world_size) / samples
+            if self.engine.world_size > 1:
+                value = self.engine.sum(torch.as_tensor(value, device=self.engine.device)) / self.engine.world_size
+            row[name] = float(value) / samples
         for logs in self.hooks.logs:
             row.update(logs())
         return row
 
     # A non-finite loss or gradient ends the run before the optimizer touches a weight.
 
-    def _check(self, loss: Tensor, group: list[_MicroBatch]) -> None:
-        finite = math.isfinite(float(loss))
+    def _check(self, loss: Tensor, group: list[_MicroBatch]) -> float:
+        value = float(loss)
+        finite = math.isfinite(value)
         if finite and not self.engine.scales_loss:
-            finite = all_finite([parameter.grad for parameter in self._parameters if parameter.grad is not None])
+            finite = self._all_finite([parameter.grad for parameter in self._parameters if parameter.grad is not None])
         if self.engine.world_size > 1:
             flag = torch.tensor(0.0 if finite else 1.0, device=self.engine.device)
             finite = float(self.engine.sum(flag)) == 0.0
         if not finite:
-            raise NonFiniteError(self._diagnose(float(loss), group))
+            raise NonFiniteError(self._diagnose(value, group))
+        return value
 
     def _diagnose(self, loss: float, group: list[_MicroBatch]) -> str:
         what = "the loss is" if not math.isfinite(loss) else "the gradient is not finite, the loss is"
