@@ -273,7 +273,8 @@ class TrainingLoop:
         samples = max(self._sums.samples, 1)
         for name, value in self._sums.sums.items():
             if self.engine.world_size > 1:
-                value = self.engine.sum(torch.as_tensor(value, device=self.engine.device)) / self.engine.world_size
+                total = torch.as_tensor(value, dtype=torch.float64, device=self.engine.device)
+                value = self.engine.sum(total) / self.engine.world_size
             row[name] = float(value) / samples
         for logs in self.hooks.logs:
             row.update(logs())
