@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sciml.data.formats import Fields, Format, open_dataset
     from sciml.data.info import describe_dataset, describe_file
     from sciml.data.loader import TensorLoader
-    from sciml.data.operator_data import aligned_split, operator_dataset, ragged_split, triplet_split
+    from sciml.data.operator_data import aligned_split, grid_split, operator_dataset, ragged_split, triplet_split
 
 __all__ = [
     "Batch",
@@ -26,6 +26,7 @@ __all__ = [
     "describe_dataset",
     "describe_file",
     "find_dataset",
+    "grid_split",
     "list_datasets",
     "load_dataset",
     "open_dataset",
@@ -40,7 +41,7 @@ _MODULES = {
     "formats": ("Fields", "Format", "open_dataset"),
     "info": ("describe_dataset", "describe_file"),
     "loader": ("TensorLoader",),
-    "operator_data": ("aligned_split", "operator_dataset", "ragged_split", "triplet_split"),
+    "operator_data": ("aligned_split", "grid_split", "operator_dataset", "ragged_split", "triplet_split"),
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -1,4 +1,6 @@
-"""Splits and datasets for operator learning from arrays, in the three layouts in which such data come.
+"""Splits and datasets for operator learning from arrays, in the layouts in which such data come.
+
+On grids, :func:`grid_split` takes inputs and targets ``(functions, channels, *grid)``. At points:
 
 =========  ======================  ==========================  ===========================================
 layout     functions ``u``         query points ``coords``     targets ``y``
@@ -12,6 +14,7 @@ Functions and targets with several channels have them before the points: ``(func
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,9 +22,40 @@ from torch import Tensor
 
 from sciml.data.dataset import Dataset, Split
 from sciml.errors import ConfigError
-from sciml.spaces import DataSpec, FieldSpec
+from sciml.spaces import DataSpec, FieldSpec, RegularGrid
 
-__all__ = ["aligned_split", "operator_dataset", "ragged_split", "triplet_split"]
+__all__ = ["aligned_split", "grid_split", "operator_dataset", "ragged_split", "triplet_split"]
+
+
+def grid_split(x: Any, y: Any, grid: RegularGrid, dtype: torch.dtype = torch.float32) -> Split:
+    """Input and target functions on one regular grid.
+
+    Args:
+        x: Input functions ``(functions, channels, *grid)``; the axis of channels may be left out.
+        y: Target functions, likewise.
+        grid: Where both are sampled.
+        dtype: Type of the tensors.
+
+    Raises:
+        ConfigError: If the shapes do not fit.
+
+    Example:
+        >>> grid = RegularGrid(shape=(16, 16), bounds=((0.0, 1.0), (0.0, 1.0)))
+        >>> grid_split(torch.zeros(8, 16, 16), torch.zeros(8, 2, 16, 16), grid)["x"].shape
+        torch.Size([8, 1, 16, 16])
+    """
+    tensors = {}
+    for name, given in (("x", x), ("y", y)):
+        value = _tensor(given, dtype)
+        if value.dim() == grid.dim + 1:
+            value = value.unsqueeze(1)
+        if value.dim() != grid.dim + 2 or tuple(value.shape[2:]) != grid.shape:
+            raise ConfigError(
+                f"{name} has shape {tuple(value.shape)}, expected (functions, channels, {str(grid.shape)[1:-1]}) for "
+                f"a grid of shape {grid.shape}."
+            )
+        tensors[name] = value
+    return Split(tensors, grids={"x": grid, "y": grid})
 
 
 def aligned_split(u: Any, coords: Any, y: Any, weights: Any = None, dtype: torch.dtype = torch.float32) -> Split:

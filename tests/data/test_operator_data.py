@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from sciml.data import aligned_split, operator_dataset, ragged_split, triplet_split
+from sciml.data import aligned_split, grid_split, operator_dataset, ragged_split, triplet_split
 from sciml.errors import ConfigError
+from sciml.spaces import RegularGrid
 
 
 def test_aligned_data_store_their_points_once() -> None:
@@ -14,6 +15,16 @@ def test_aligned_data_store_their_points_once() -> None:
     assert batch["u"].shape == (2, 10)
     assert batch["y"].shape == (2, 3, 7)
     assert batch["coords"].shape == (7, 2)
+
+
+def test_grid_data_get_a_channel_axis_and_their_grid() -> None:
+    grid = RegularGrid((6, 4), ((0, 1), (0, 2)))
+    split = grid_split(torch.rand(3, 6, 4), torch.rand(3, 2, 6, 4), grid)
+    spec = operator_dataset({"train": split}).spec
+    assert (spec["x"].channels, spec["x"].shape, spec["x"].role) == (1, (6, 4), "input")
+    assert (spec["y"].channels, spec["y"].grid, spec["y"].role) == (2, grid, "target")
+    with pytest.raises(ConfigError, match=r"y has shape \(3, 4, 6\).*grid of shape \(6, 4\)"):
+        grid_split(torch.rand(3, 6, 4), torch.rand(3, 4, 6), grid)
 
 
 def test_numpy_and_lists_become_tensors_of_the_asked_dtype() -> None:
