@@ -208,7 +208,8 @@ def operator_dataset(
         raise ConfigError(f"splits are named {sorted(splits)}, expected one named 'train'.")
     train = splits["train"]
     fields = {
-        key: _field(key, value, key in train.shared, (units or {}).get(key)) for key, value in train.tensors.items()
+        key: replace(_field(key, value, key in train.shared, (units or {}).get(key)), grid=train.grids.get(key))
+        for key, value in train.tensors.items()
     }
     return Dataset(dict(splits), DataSpec(fields, task=task, name=name), name, card or {})
 
