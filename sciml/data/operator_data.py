@@ -51,7 +51,7 @@ def grid_split(x: Any, y: Any, grid: RegularGrid, dtype: torch.dtype = torch.flo
             value = value.unsqueeze(1)
         if value.dim() != grid.dim + 2 or tuple(value.shape[2:]) != grid.shape:
             raise ConfigError(
-                f"{name} has shape {tuple(value.shape)}, expected (functions, channels, {str(grid.shape)[1:-1]}) for "
+                f"{name} has shape {tuple(torch.as_tensor(given).shape)}, expected (functions, channels, {str(grid.shape)[1:-1]}) for "
                 f"a grid of shape {grid.shape}."
             )
         tensors[name] = value
