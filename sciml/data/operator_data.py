@@ -50,9 +50,10 @@ def grid_split(x: Any, y: Any, grid: RegularGrid, dtype: torch.dtype = torch.flo
         if value.dim() == grid.dim + 1:
             value = value.unsqueeze(1)
         if value.dim() != grid.dim + 2 or tuple(value.shape[2:]) != grid.shape:
+            shape = tuple(torch.as_tensor(given).shape)
+            axes = ", ".join(map(str, grid.shape))
             raise ConfigError(
-                f"{name} has shape {tuple(torch.as_tensor(given).shape)}, expected (functions, channels, {str(grid.shape)[1:-1]}) for "
-                f"a grid of shape {grid.shape}."
+                f"{name} has shape {shape}, expected (functions, channels, {axes}) for a grid of shape {grid.shape}."
             )
         tensors[name] = value
     return Split(tensors, grids={"x": grid, "y": grid})

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sciml.errors import ConfigError
-from sciml.metrics.functional import check_pair, relative_l2, weighted_norm
+from sciml.metrics.functional import Values, Weights, norms, relative_l2
 
 __all__ = ["mean_and_standard_error", "ratio_of_means", "reduce"]
 
@@ -42,11 +42,11 @@ def mean_and_standard_error(values: Tensor) -> tuple[Tensor, Tensor]:
     return values.mean(), values.std() / math.sqrt(len(values))
 
 
-def ratio_of_means(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+def ratio_of_means(prediction: Values, target: Values, weights: Weights | None = None) -> Tensor:
     """L2 norm of the error over L2 norm of the target, each over all samples: a scalar.
 
     Args:
-        prediction: ``(batch, channels, *grid)`` or ``(batch, points)``.
+        prediction: As in :func:`relative_l2`.
         target: Like the prediction.
         weights: As in :func:`relative_l2`.
 
@@ -57,15 +57,14 @@ def ratio_of_means(prediction: Tensor, target: Tensor, weights: Tensor | None = 
         >>> ratio_of_means(torch.tensor([[3.0], [0.0]]), torch.tensor([[3.0], [4.0]]))
         tensor(0.8000)
     """
-    check_pair(prediction, target)
-    norm = torch.linalg.vector_norm
-    return norm(weighted_norm(prediction - target, weights)) / norm(weighted_norm(target, weights))
+    error, norm = norms(prediction, target, weights)
+    return torch.linalg.vector_norm(error) / torch.linalg.vector_norm(norm)
 
 
 def reduce(
-    prediction: Tensor,
-    target: Tensor,
-    weights: Tensor | None = None,
+    prediction: Values,
+    target: Values,
+    weights: Weights | None = None,
     reduction: Literal["mean_of_ratios", "ratio_of_means"] = "mean_of_ratios",
 ) -> tuple[Tensor, Tensor]:
     r"""Relative L2 error over all samples, and its standard error.
@@ -75,7 +74,7 @@ def reduce(
     :math:`(a_i - q b_i)/\bar b`, and the value is :math:`\sqrt q`.
 
     Args:
-        prediction: ``(batch, channels, *grid)`` or ``(batch, points)``.
+        prediction: As in :func:`relative_l2`.
         target: Like the prediction.
         weights: As in :func:`relative_l2`.
         reduction: The convention; see the head of this module.
@@ -99,6 +98,6 @@ def reduce(
     if reduction != "ratio_of_means":
         raise ConfigError(f"reduction is {reduction!r}, expected 'mean_of_ratios' or 'ratio_of_means'.")
     value = ratio_of_means(prediction, target, weights)
-    a, b = weighted_norm(prediction - target, weights).square(), weighted_norm(target, weights).square()
+    a, b = (part.square() for part in norms(prediction, target, weights))
     _, error = mean_and_standard_error((a - value.square() * b) / b.mean())
     return value, torch.where(value == 0, error, error / (2 * value))

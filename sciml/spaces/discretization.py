@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -189,7 +190,17 @@ class BaseDiscretization(abc.ABC):
 
     def _check_shape(self, values: Tensor) -> None:
         if tuple(values.shape[max(values.dim() - len(self.shape), 0) :]) != self.shape:
-            raise ConfigError(f"values have shape {tuple(values.shape)}, expected {self.shape} as the last axes.")
+            raise ConfigError(
+                f"values have shape {tuple(values.shape)}, the grid {self.shape}: expected these as the last axes."
+            )
+
+
+def as_tensor(values: Any) -> Tensor:
+    """A tensor as it is; an array or numbers as a tensor, without a copy where memory order and byte order allow it."""
+    if isinstance(values, Tensor):
+        return values
+    array = np.require(values, requirements=["C", "W"])
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
 
 
 def as_points(points: Any, name: str = "points") -> Tensor:
@@ -198,7 +209,7 @@ def as_points(points: Any, name: str = "points") -> Tensor:
     Raises:
         ConfigError: If they have another shape, are empty or not finite, or a gradient is asked of them.
     """
-    points = torch.as_tensor(points)
+    points = as_tensor(points)
     if points.requires_grad:
         raise ConfigError(f"{name} require a gradient, but a discretisation is constant: pass {name}.detach().")
     if points.dim() == 1:
@@ -218,7 +229,7 @@ def as_weights(weights: Any, num_points: int) -> Tensor:
     Raises:
         ConfigError: If they have another shape, are negative, not finite, or all zero.
     """
-    weights = torch.as_tensor(weights)
+    weights = as_tensor(weights)
     if tuple(weights.shape) != (num_points,):
         raise ConfigError(f"weights have shape {tuple(weights.shape)}, expected one for each point, ({num_points},).")
     with torch.inference_mode(False):
@@ -249,11 +260,11 @@ def select(values: Tensor, index: Any, num_points: int) -> Tensor:
     """
     if not values.dim() or values.shape[-1] != num_points:
         raise ConfigError(f"values have shape {tuple(values.shape)}, expected ({num_points},) as the last axes.")
-    index = torch.as_tensor(index, device=values.device)
+    index = as_tensor(index).to(values.device)
     if index.dtype == torch.bool:
         index = index.nonzero()[:, 0]
     if index.dim() != 1 or index.is_floating_point():
         raise ConfigError(f"index has shape {tuple(index.shape)} and type {index.dtype}, expected integers (n,).")
-    if len(index) and not (0 <= index.min() and index.max() < num_points):
+    if len(index) and not (index.min() >= 0 and index.max() < num_points):
         raise ConfigError(f"index runs from {int(index.min())} to {int(index.max())}, there are {num_points} points.")
     return values.index_select(-1, index)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sciml.errors import ConfigError
+from sciml.spaces.discretization import BaseDiscretization, in_box
 
 __all__ = ["RegularGrid"]
 
@@ -20,7 +21,7 @@ Alignment = Literal["node", "cell", "left"]
 
 
 @dataclass(frozen=True)
-class RegularGrid:
+class RegularGrid(BaseDiscretization):
     r"""A grid of equally spaced points on a box, with the weights of its quadrature rule.
 
     Along an axis of length :math:`L` with :math:`n` points from :math:`a`:
@@ -136,20 +137,27 @@ class RegularGrid:
         """All points ``(num_points, dim)``, float64, the last axis running fastest."""
         return torch.stack(torch.meshgrid(*self.axes, indexing="ij"), dim=-1).reshape(-1, self.dim)
 
-    def weights_nd(self, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu") -> Tensor:
-        """Quadrature weights in the shape of the grid."""
+    def _content(self) -> tuple[Any, ...]:
+        return (self.shape, self.bounds, self.periodic, self.alignment)
+
+    def _periods(self) -> tuple[list[float], list[float]]:
+        assert isinstance(self.periodic, tuple)
+        periods = [length if wraps else 0.0 for length, wraps in zip(self.lengths, self.periodic, strict=True)]
+        return [begin for begin, _ in self.bounds], periods
+
+    def _weights(self) -> Tensor:
         total = torch.ones((), dtype=torch.float64)
         for axis, (n, dx) in enumerate(zip(self.shape, self.spacing, strict=True)):
             weights = torch.full((n,), dx, dtype=torch.float64)
             if self._closed(axis):
                 weights[[0, -1]] = dx / 2
             total = total[..., None] * weights
-        return total.to(dtype=dtype, device=device)
+        return total
 
     @property
     def weights(self) -> Tensor:
         """Quadrature weights ``(num_points,)``, float64."""
-        return self.weights_nd().reshape(-1)
+        return self._weights().reshape(-1)
 
     @property
     def uniform(self) -> bool:
@@ -189,18 +197,14 @@ class RegularGrid:
         """
         if self.alignment == "cell":
             raise ConfigError("the centres of coarse cells are no points of the fine grid; resample instead.")
-        if tuple(values.shape[-self.dim :]) != self.shape:
-            raise ConfigError(f"values have shape {tuple(values.shape)}, the grid {self.shape}.")
+        self._check_shape(values)
         self.coarsen(factor)
         index: tuple[Any, ...] = (..., *(slice(None, None, factor),) * self.dim)
         return values[index]
 
     def contains(self, points: Tensor) -> Tensor:
         """Which of the points ``(n, dim)`` lie in the box, ends included."""
-        if points.dim() != 2 or points.shape[1] != self.dim:
-            raise ConfigError(f"points have shape {tuple(points.shape)}, expected (n, {self.dim}).")
-        low, high = torch.tensor(self.bounds, dtype=points.dtype, device=points.device).unbind(1)
-        return ((points >= low) & (points <= high)).all(-1)
+        return in_box(points, self.bounds)
 
 
 def _shape(shape: Any) -> tuple[int, ...]:

@@ -167,7 +167,8 @@ class OperatorRegression(Task):
             return relative_l2(prediction, batch[target], _fitted(weight, split.grids.get(target), prediction))
 
         def mse(prediction: Tensor, batch: Batch, split: Split) -> Tensor:
-            return _mse_per_sample(prediction, batch[target], _point_weights(batch, target))
+            weight = _fitted(_point_weights(batch, target), None, prediction)
+            return metrics.mse(prediction, batch[target], weight)
 
         def h1(prediction: Tensor, batch: Batch, split: Split) -> Tensor:
             return relative_h1(prediction, batch[target], split.grids[target])
@@ -199,17 +200,7 @@ def _fitted(weight: Tensor | None, grid: RegularGrid | None, like: Tensor) -> Te
 def _mse(prediction: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
     if weight is None:
         return nn.functional.mse_loss(prediction, target)
-    return _mse_per_sample(prediction, target, weight).mean()
-
-
-def _mse_per_sample(prediction: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-    """Mean over channels and points, the points by their weights."""
-    if weight is None:
-        return metrics.mse(prediction, target)
-    error = (prediction - target).square()
-    if error.dim() > 2:
-        error = error.flatten(2).mean(1)
-    return (error * weight).sum(1) / weight.expand_as(error).sum(1)
+    return metrics.mse(prediction, target, weight).mean()
 
 
 def _like(output: Tensor, target: Tensor) -> Tensor:

@@ -11,8 +11,18 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sciml.errors import ConfigError
-from sciml.metrics import max_error, mse, nrmse, relative_h1, relative_l2, rmse, vrmse
-from sciml.spaces import Function, RegularGrid, h1_norm, l2_norm
+from sciml.metrics import max_error, mse, nrmse, reduce, relative_h1, relative_l2, rmse, vrmse
+from sciml.spaces import (
+    Discretization,
+    Function,
+    FunctionBatch,
+    Mesh,
+    PointCloud,
+    RegularGrid,
+    TensorGrid,
+    h1_norm,
+    l2_norm,
+)
 from sciml.testing.strategies import grid_functions, regular_grids
 
 CLOSED = RegularGrid(shape=(4, 5), bounds=((0.0, 1.0), (0.0, 2.0)))
@@ -118,19 +128,19 @@ def test_weights_make_the_error_independent_of_the_resolution() -> None:
 @settings(deadline=None)
 @given(grid_functions(grids=regular_grids(dims=[1, 2], min_size=3), batch=2), st.sampled_from([0.01, 1.0, 7.0]))
 def test_relative_errors_of_a_scaled_target_are_the_scale(u: Function, scale: float) -> None:
-    target = u.values + 1 + u.points.T.square().sum(0).reshape(u.grid.shape)
+    target = u.values + 1 + u.points.T.square().sum(0).reshape(u.disc.shape)
     prediction = (1 + scale) * target
     expected = torch.full((2,), scale, dtype=torch.float64)
     for value in (
         relative_l2(prediction, target),
         relative_l2(prediction, target, u.weights),
-        relative_h1(prediction, target, u.grid),
+        relative_h1(prediction, target, u.disc),
         nrmse(prediction, target),
     ):
         torch.testing.assert_close(value, expected, rtol=1e-8, atol=0)  # (1 + scale) - 1 loses two digits
     # Neither the units of the field nor those of its coordinates matter.
     stretched = RegularGrid(
-        u.grid.shape, tuple((1e3 * a, 1e3 * b) for a, b in u.grid.bounds), u.grid.periodic, u.grid.alignment
+        u.disc.shape, tuple((1e3 * a, 1e3 * b) for a, b in u.disc.bounds), u.disc.periodic, u.disc.alignment
     )
     torch.testing.assert_close(
         relative_l2(1e3 * prediction, 1e3 * target, stretched.weights), expected, rtol=1e-8, atol=0
@@ -216,3 +226,107 @@ def test_relative_errors_compile_as_one_graph() -> None:
 
     compiled = torch.compile(loss, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(prediction, target), loss(prediction, target), rtol=1e-10, atol=0)
+
+
+BOX = CLOSED.bounds
+DISCS = {
+    "grid": CLOSED,
+    "tensor": TensorGrid.gauss_legendre((4, 5), BOX),
+    "mesh": Mesh.delaunay(CLOSED.points),
+    "cloud": PointCloud(CLOSED.points, "voronoi", bounds=BOX),
+}
+
+
+@pytest.mark.parametrize("kind", DISCS)
+def test_errors_by_the_weights_of_any_discretisation_equal_numpy(kind: str) -> None:
+    disc = DISCS[kind]
+    prediction, target = pair(3, 2, *disc.shape)
+    p, t = (u.flatten(2).numpy() for u in (prediction, target))
+    w = disc.weights.numpy() / disc.weights.numpy().sum()
+    mean = (w * t).sum(2, keepdims=True)
+    expected = {
+        relative_l2: np.sqrt((w * (p - t) ** 2).sum((1, 2)) / (w * t**2).sum((1, 2))),
+        mse: (w * (p - t) ** 2).sum((1, 2)) / 2,
+        rmse: np.sqrt((w * (p - t) ** 2).sum((1, 2)) / 2),
+        nrmse: np.sqrt((w * (p - t) ** 2).sum(2) / (w * t**2).sum(2)).mean(1),
+        vrmse: np.sqrt((w * (p - t) ** 2).sum(2) / (w * (t - mean) ** 2).sum(2)).mean(1),
+    }
+    for metric, values in expected.items():
+        np.testing.assert_allclose(metric(prediction, target, disc).numpy(), values, rtol=1e-10)  # type: ignore[operator]
+        np.testing.assert_allclose(metric(prediction, target, disc.weights).numpy(), values, rtol=1e-10)  # type: ignore[operator]
+        flat = metric(prediction.flatten(2), target.flatten(2), disc)  # type: ignore[operator]
+        np.testing.assert_allclose(flat.numpy(), values, rtol=1e-10)
+
+
+def test_points_that_are_crowded_do_not_count_more() -> None:
+    x = torch.rand(400, dtype=torch.float64) ** 4
+    cloud = PointCloud(x, "sorted-trapezoid", bounds=((0.0, 1.0),))
+    target = torch.ones(1, 400, dtype=torch.float64)
+    prediction = target + x
+    exact = math.sqrt(1 / 3)
+    assert relative_l2(prediction, target, cloud).item() == pytest.approx(exact, rel=0.02)
+    assert relative_l2(prediction, target).item() < 0.7 * exact
+
+
+def test_functions_bring_their_weights() -> None:
+    mesh = DISCS["mesh"]
+    prediction, target = pair(3, 2, 20)
+    expected = relative_l2(prediction, target, mesh)
+    torch.testing.assert_close(relative_l2(Function(prediction, mesh), Function(target, mesh)), expected)
+    one = relative_l2(Function(prediction[0], mesh), Function(target[0], mesh))
+    torch.testing.assert_close(one, expected[:1])
+    shared = FunctionBatch.shared(target, mesh)
+    for batch in (shared, shared.to_ragged(), shared.to_padded(23)):
+        values = batch.with_values(_like(batch, prediction))
+        torch.testing.assert_close(relative_l2(values, batch), expected)
+        mean, error = reduce(values, batch)
+        torch.testing.assert_close(mean, expected.mean())
+        torch.testing.assert_close(
+            reduce(values, batch, reduction="ratio_of_means"),
+            reduce(prediction, target, mesh, reduction="ratio_of_means"),
+        )
+        assert error > 0
+
+
+def _like(batch: FunctionBatch, values: Tensor) -> Tensor:
+    """Values (B, C, n) in the layout of a batch."""
+    if batch.layout == "ragged":
+        return values.transpose(1, 2).flatten(0, 1)
+    return torch.nn.functional.pad(values, (0, batch.values.shape[-1] - values.shape[-1]), value=9.0)
+
+
+def test_padding_never_changes_an_error() -> None:
+    prediction, target = pair(3, 2, 20)
+    weights = DISCS["cloud"].weights
+    padded = (torch.cat([u, torch.randn(3, 2, 5, dtype=torch.float64)], 2) for u in (prediction, target))
+    p, t = padded
+    with_zeros = torch.cat([weights, torch.zeros(5, dtype=torch.float64)]).expand(3, 1, 25)
+    for metric in (relative_l2, mse, rmse, nrmse, vrmse):
+        torch.testing.assert_close(metric(p, t, with_zeros), metric(prediction, target, weights), rtol=1e-12, atol=0)
+
+
+def test_functions_on_different_discretisations_are_not_compared() -> None:
+    prediction, target = pair(2, 1, 20)
+    mesh, cloud = DISCS["mesh"], DISCS["cloud"]
+    with pytest.raises(TypeError, match=r"(?s)lives on Mesh\(.*on PointCloud\(.*Resample"):
+        relative_l2(Function(prediction, mesh), Function(target, cloud))
+    with pytest.raises(TypeError, match="prediction is a Tensor, target a Function"):
+        relative_l2(prediction, Function(target, mesh))
+    with pytest.raises(ConfigError, match="weights are given twice"):
+        relative_l2(Function(prediction, mesh), Function(target, mesh), cloud)
+    with pytest.raises(ConfigError, match=r"\(2, 1, 20\), target \(1, 20\); they must be equal"):
+        relative_l2(Function(prediction, mesh), Function(target[0], mesh))
+    with pytest.raises(ConfigError, match=r"does not end with that of Mesh\("):
+        relative_l2(prediction[..., :19], target[..., :19], mesh)
+
+
+def test_errors_on_meshes_and_rules_compile_as_one_graph() -> None:
+    # New objects: the compiled loss is the first to ask for weights and slopes.
+    for disc in (Mesh.delaunay(CLOSED.points), TensorGrid.chebyshev((4, 5), BOX), RegularGrid((4, 5), BOX)):
+        prediction, target = pair(2, 1, *disc.shape)
+
+        def loss(p: Tensor, t: Tensor, disc: Discretization = disc) -> Tensor:
+            return (relative_l2(p, t, disc) + relative_h1(p, t, disc)).mean()
+
+        compiled = torch.compile(loss, fullgraph=True, backend="eager")
+        torch.testing.assert_close(compiled(prediction, target), loss(prediction, target), rtol=1e-10, atol=0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sciml.errors import ConfigError
-from sciml.spaces import RegularGrid, gradient
+from sciml.spaces import Mesh, PointCloud, RegularGrid, TensorGrid, gradient
 from sciml.testing.strategies import regular_grids
 
 
@@ -146,3 +146,91 @@ def test_bad_input_is_refused() -> None:
         gradient(torch.zeros(4), line(4), order=4)
     with pytest.raises(ConfigError, match="derivatives need floats"):
         gradient(torch.zeros(9, dtype=torch.bool), line(9))
+
+
+@pytest.mark.parametrize("rule", ["gauss_legendre", "clenshaw_curtis", "chebyshev"])
+@pytest.mark.parametrize("n", [4, 9, 40])
+def test_the_derivative_on_a_quadrature_rule_is_that_of_the_polynomial(rule: str, n: int) -> None:
+    grid = getattr(TensorGrid, rule)((n, 3), ((-1.0, 2.0), (0.0, 1.0)))
+    x, y = grid.points.T.reshape(2, n, 3)
+    u, slope = torch.exp(x) * y, torch.exp(x) * y
+    polynomial = x ** (n - 1) * y
+    du, dp = gradient(u, grid)[0], gradient(polynomial / 2.0**n, grid)
+    torch.testing.assert_close(dp[0] * 2.0**n, (n - 1) * x ** (n - 2) * y, rtol=1e-9, atol=1e-9 * 2.0**n)
+    torch.testing.assert_close(dp[1] * 2.0**n, x ** (n - 1), rtol=1e-10, atol=1e-12 * 2.0**n)
+    if n == 40:  # far more points than exp needs: what is left is rounding, amplified by n^2
+        torch.testing.assert_close(du, slope, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("order", [2, 4])
+def test_differences_on_uneven_points_are_exact_for_polynomials_and_have_their_order(order: int) -> None:
+    def grid(n: int) -> TensorGrid:
+        t = torch.linspace(0, 1, n, dtype=torch.float64)
+        return TensorGrid([t + 0.3 * t**2, [0.0, 0.2, 0.5, 0.6, 1.0]], "trapezoid")
+
+    def error(n: int) -> float:
+        x, y = grid(n).points.T.reshape(2, n, 5)
+        return (gradient(torch.sin(3 * x) * y, grid(n), order)[0] - 3 * torch.cos(3 * x) * y).abs().max().item()
+
+    x, y = grid(7).points.T.reshape(2, 7, 5)
+    for degree in range(order + 1):
+        exact = degree * x ** max(degree - 1, 0) + 0 * y
+        torch.testing.assert_close(gradient(x**degree + y, grid(7), order)[0], exact, rtol=1e-10, atol=1e-10)
+        exact = degree * y ** max(degree - 1, 0) + 0 * x
+        torch.testing.assert_close(gradient(y**degree + x, grid(7), order)[1], exact, rtol=1e-10, atol=1e-10)
+    errors = [error(n) for n in (81, 161, 321)]
+    for coarse, fine in pairwise(errors):
+        assert math.log2(coarse / fine) == pytest.approx(order, abs=0.2)
+
+
+def test_differences_on_even_points_equal_those_of_the_regular_grid() -> None:
+    regular = RegularGrid(shape=(9, 6), bounds=((0.0, 1.0), (0.0, 2.0)))
+    u = torch.randn(3, 9, 6, dtype=torch.float64)
+    for order in (2, 4):
+        expected = gradient(u, regular, order)
+        torch.testing.assert_close(
+            gradient(u, TensorGrid(regular.axes, "trapezoid"), order), expected, rtol=1e-9, atol=1e-9
+        )
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_the_gradient_on_a_mesh_is_exact_for_linear_functions_and_equals_a_fit_in_every_cell(dim: int) -> None:
+    mesh = Mesh.delaunay(torch.rand(30, dim, dtype=torch.float64))
+    slopes = torch.arange(1, dim + 1, dtype=torch.float64)
+    found = gradient((mesh.points @ slopes)[None] + 1, mesh)
+    assert found.shape == (dim, 1, len(mesh.cells))
+    torch.testing.assert_close(found[:, 0], slopes[:, None].expand(-1, len(mesh.cells)), rtol=1e-8, atol=1e-8)
+    u = torch.randn(4, 2, mesh.num_points, dtype=torch.float64)
+    found = gradient(u, mesh)
+    for number in (0, len(mesh.cells) // 2):
+        cell = mesh.cells[number]
+        plane = np.column_stack([mesh.vertices[cell].numpy(), np.ones(dim + 1)])
+        expected = np.linalg.solve(plane, u[1, 1, cell].numpy())[:dim]
+        np.testing.assert_allclose(found[:, 1, 1, number].numpy(), expected, rtol=1e-7, atol=1e-8)
+
+
+def test_gradients_on_meshes_and_rules_pass_gradcheck_and_keep_single_precision() -> None:
+    mesh = Mesh.delaunay(torch.rand(8, 2, dtype=torch.float64))
+    for disc in (
+        mesh,
+        TensorGrid.chebyshev((3, 4), ((0.0, 1.0),) * 2),
+        TensorGrid([torch.arange(6.0) ** 2], "trapezoid"),
+    ):
+        u = torch.randn(2, *disc.shape, dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradcheck(lambda v, disc=disc: gradient(v, disc), (u,))
+        single = gradient(u.detach().float(), disc)
+        assert single.dtype == torch.float32
+        expected = gradient(u.detach(), disc)
+        torch.testing.assert_close(single.double(), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+
+
+def test_scattered_points_and_cell_values_have_no_derivative() -> None:
+    points = torch.rand(9, 2)
+    cloud = PointCloud(points, "uniform", volume=1.0)
+    with pytest.raises(ConfigError, match=r"Mesh\.delaunay\(points\)"):
+        gradient(torch.zeros(9), cloud)
+    cells = Mesh.delaunay(points, centers=True)
+    with pytest.raises(ConfigError, match="vertices of a mesh"):
+        gradient(torch.zeros(cells.num_points), cells)
+    with pytest.raises(ConfigError, match="needs 5"):
+        gradient(torch.zeros(4), TensorGrid([torch.arange(4.0)], "trapezoid"), order=4)

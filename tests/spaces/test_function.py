@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciml.errors import ConfigError
-from sciml.spaces import Function, RegularGrid
+from sciml.spaces import Function, Mesh, PointCloud, RegularGrid
 from sciml.testing.strategies import grid_functions
 
 LINE = RegularGrid(shape=(16,), bounds=((0.0, 1.0),), periodic=True)
@@ -71,7 +71,7 @@ def test_a_function_cannot_be_changed_and_keeps_name_and_units() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         u.name = "other"  # type: ignore[misc]
     v = u - 0.5 * u
-    assert (v.name, v.units, v.grid) == ("wave", "m", LINE)
+    assert (v.name, v.units, v.disc) == ("wave", "m", LINE)
 
 
 def test_points_and_weights_follow_the_dtype_of_the_values() -> None:
@@ -86,3 +86,50 @@ def test_a_coefficient_of_booleans_has_points_weights_and_a_norm() -> None:
     torch.testing.assert_close(u.points, LINE.points.float())
     assert u.l2_norm().item() == pytest.approx(math.sqrt(0.5), rel=1e-6)
     assert u.integral().item() == pytest.approx(0.5, rel=1e-6)
+
+
+def mesh() -> Mesh:
+    return Mesh.delaunay(torch.rand(12, 2, dtype=torch.float64))
+
+
+def test_functions_live_on_meshes_and_point_clouds_too() -> None:
+    disc = mesh()
+    u = Function(torch.randn(3, 2, 12, dtype=torch.float64), disc)
+    np.testing.assert_allclose(u.integral().numpy(), u.values.numpy() @ disc.weights.numpy(), rtol=1e-12)
+    assert u.l1_norm().shape == u.l2_norm().shape == u.linf_norm().shape == u.h1_norm().shape == (3,)
+    assert u.channels == 2
+    cloud = PointCloud(disc.points, "uniform", volume=2.0)
+    assert Function(torch.ones(1, 12), cloud).l2_norm().item() == pytest.approx(math.sqrt(2), rel=1e-6)
+
+
+def test_functions_on_different_discretisations_are_refused_with_both_named() -> None:
+    disc = mesh()
+    u = Function(torch.zeros(1, 12, dtype=torch.float64), disc)
+    v = Function(u.values, PointCloud(disc.points, disc.weights), "v")
+    with pytest.raises(TypeError, match=r"(?s)'u' lives on Mesh\(dim=2.*'v' on PointCloud\(num_points=12.*Resample"):
+        u + v
+    with pytest.raises(TypeError, match="expected a grid, mesh or point cloud"):
+        Function(u.values, disc.points)  # type: ignore[arg-type]
+
+
+def test_one_function_of_many_is_taken_by_its_index() -> None:
+    u = Function(torch.randn(5, 2, 16), LINE, name="many")
+    assert len(u) == 5
+    assert torch.equal(u[3].values, u.values[3])
+    assert u[1:3].values.shape == (2, 2, 16)
+    assert [part.name for part in u] == ["many"] * 5
+    with pytest.raises(ConfigError, match="holds one function"):
+        u[0][0]
+    with pytest.raises(TypeError, match="one axis"):
+        u[0, 1]
+
+
+def test_frames_have_times() -> None:
+    time = torch.linspace(0, 1, 4)
+    u = Function(torch.randn(3, 4, 1, 16), LINE, time=time)
+    assert u.l2_norm().shape == (3, 4)
+    assert u[1].time is time
+    with pytest.raises(ConfigError, match="holds one function"):
+        u[1][0]
+    with pytest.raises(ConfigError, match=r"time \(4,\): expected \(\.\.\., frames, channels"):
+        Function(torch.randn(3, 1, 16), LINE, time=time)

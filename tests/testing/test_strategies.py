@@ -41,7 +41,7 @@ def test_grids_shrink_to_two_points_on_a_short_interval():
 def test_functions_have_channels_and_a_finite_norm(u):
     assert u.values.shape[0] == 2
     assert u.values.shape[1] in (1, 2)
-    assert u.values.shape[2:] == u.grid.shape
+    assert u.values.shape[2:] == u.disc.shape
     assert u.values.dtype == torch.float32
     assert u.values.is_contiguous()
     assert u.l2_norm().isfinite().all()
@@ -50,8 +50,8 @@ def test_functions_have_channels_and_a_finite_norm(u):
 @settings(max_examples=20)
 @given(grid_functions(regular_grids(dims=[2], max_size=3)))
 def test_functions_live_on_the_grids_given(u):
-    assert u.grid.dim == 2
-    assert max(u.grid.shape) <= 3
+    assert u.disc.dim == 2
+    assert max(u.disc.shape) <= 3
 
 
 @pytest.mark.parametrize(
