@@ -114,6 +114,8 @@ class OperatorRegression(Task):
 
     def prepare(self, split: Split) -> Split:
         encoded = split.map(self.encode)
+        if "relative" in self.loss:
+            self._check_scale(encoded[self.target])
         if f"{self.target}.mask" in split.tensors:
             key = f"{self.target}.weight"
             weight = _point_weights(split.tensors, self.target)
@@ -124,6 +126,16 @@ class OperatorRegression(Task):
             return encoded
         coords = self._query_points(tuple(grid.shape), split[self.target])
         return replace(encoded, tensors={**encoded.tensors, "coords": coords}, shared=encoded.shared | {"coords"})
+
+    def _check_scale(self, target: Tensor) -> None:
+        """A relative error needs targets that are not zero; one that is makes the loss infinite."""
+        zero = target.flatten(1).abs().amax(1) == 0
+        if bool(zero.any()):
+            raise ConfigError(
+                f"the target {self.target!r} equals its mean in {int(zero.sum())} samples, first in sample "
+                f"{int(zero.nonzero()[0])}: task.loss {self.loss} has nothing to be relative to. Leave these samples "
+                "out, or take task.loss mse."
+            )
 
     def _query_points(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """Points ``(points, dim)`` of the target's grid at any resolution, for models that take coordinates."""

@@ -33,9 +33,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint of tensors and plain data so that ``path`` always holds a whole file."""
-    with atomic_path(path) as temporary:
-        torch.save({"format": FORMAT_VERSION, **state}, temporary)
+    """Write a checkpoint of tensors and plain data so that ``path`` always holds a whole file.
+
+    Raises:
+        CheckpointError: If it cannot be written; the old file is still there.
+    """
+    try:
+        with atomic_path(path) as temporary:
+            torch.save({"format": FORMAT_VERSION, **state}, temporary)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a runtime error
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise CheckpointError(
+            f"the checkpoint {path} cannot be written; is the disk full? An older one is kept. Reason: {lines[0]}"
+        ) from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

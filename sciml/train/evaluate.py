@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sciml.data import Split, TensorLoader
 from sciml.train.engine import Engine
-from sciml.train.task import Metric, Task
+from sciml.train.task import Metric, Task, cast_batch, dtype_of
 
 __all__ = ["evaluate", "predict_split"]
 
@@ -36,13 +36,14 @@ def evaluate(
     """
     engine = engine or Engine(torch.device("cpu"))
     metrics = task.metrics() if metrics is None else metrics
+    dtype = dtype_of(model)
     loader = TensorLoader(split, batch_size, rank=engine.rank, world_size=engine.world_size)
     sums = {name: torch.zeros(3, dtype=torch.float64) for name in metrics}
     was_training = model.training
     model.eval()
     with torch.no_grad():
         for batch in loader:
-            batch = {name: value.to(engine.device) for name, value in batch.items()}
+            batch = cast_batch(batch, engine.device, dtype)
             prediction = task.predict(model, batch)
             if loader.local_size == 0:
                 continue
@@ -70,7 +71,7 @@ def predict_split(
     parts: Sequence[Tensor]
     with torch.no_grad():
         parts = [
-            task.predict(model, {name: value.to(device) for name, value in batch.items()}).cpu()
+            task.predict(model, cast_batch(batch, device, dtype_of(model))).cpu()
             for batch in TensorLoader(split, batch_size)
         ]
     model.train(was_training)

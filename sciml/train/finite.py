@@ -6,7 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FiniteCheck", "all_finite", "first_non_finite_module", "first_non_finite_parameter"]
+from sciml.data import Split
+from sciml.errors import ConfigError
+
+__all__ = ["FiniteCheck", "all_finite", "check_split", "first_non_finite_module", "first_non_finite_parameter"]
 
 
 def all_finite(tensors: Sequence[Tensor]) -> bool:
@@ -43,6 +46,24 @@ class FiniteCheck:
                 found.zero_()
                 return False
         return True
+
+
+def check_split(name: str, split: Split) -> None:
+    """Refuse data with NaN or infinite values, before they reach a statistic or a weight.
+
+    Raises:
+        ConfigError: With the field and the index of the first such sample.
+    """
+    for field, value in split.tensors.items():
+        if not value.is_floating_point() or bool(torch.isfinite(value).all()):
+            continue
+        bad = (~torch.isfinite(value)).flatten(1).any(1) if value.dim() > 1 else ~torch.isfinite(value)
+        where = "row" if field in split.shared else "sample"
+        raise ConfigError(
+            f"the field {field!r} of the split {name!r} holds NaN or infinite values in {int(bad.sum())} of {len(bad)} "
+            f"{where}s, first in {where} {int(bad.nonzero()[0])}. Remove or repair these {where}s (they may be masked "
+            "targets: fill them with any number and give the mask), or set check_finite=False."
+        )
 
 
 def first_non_finite_parameter(model: nn.Module, gradients: bool) -> str | None:

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from sciml.data import Split
-from sciml.errors import CheckpointError
+from sciml.errors import CheckpointError, ConfigError
 from sciml.registry import registry
 from sciml.train.build import Origin, build_model, grid_from_dict, origin_of, spec_from_dict, spec_to_dict
 from sciml.train.checkpoint import atomic_path
 from sciml.train.run_folder import RunFolder
-from sciml.train.task import Task, device_of
+from sciml.train.task import Task, cast_batch, device_of, dtype_of
 
 __all__ = ["TrainedModel", "load", "save_model"]
 
@@ -43,15 +43,19 @@ class TrainedModel:
 
     @torch.no_grad()
     def __call__(self, batch: Mapping[str, Tensor] | None = None, /, **fields: Tensor) -> Tensor:
-        """Predict for a batch given as a mapping or as keyword arguments, on the device of the model.
+        """Predict for a batch given as a mapping or as keyword arguments, on the device and in the dtype of the model.
 
         Shapes:
             - **x**: ``(batch, channels, *grid)``, in the units of the training data; other fields as in training.
             - **output**: as the target of the training data, on the grid of the input.
+
+        Raises:
+            ConfigError: If a field that the model needs is missing.
         """
-        given = {**(batch or {}), **fields}
-        device = device_of(self.model)
-        return self.task.predict(self.model, {name: value.to(device) for name, value in given.items()})
+        if not isinstance(batch, Mapping | None):
+            raise ConfigError(f"the fields are a {type(batch).__name__}, expected names: run(x=values).")
+        given = {name: torch.as_tensor(value) for name, value in {**(batch or {}), **fields}.items()}
+        return self.task.predict(self.model, cast_batch(given, device_of(self.model), dtype_of(self.model)))
 
     def to(self, device: torch.device | str) -> TrainedModel:
         """Move to a device."""
@@ -92,7 +96,9 @@ def save_model(
 
 def _task_name(task: Task) -> str | None:
     for name, entry in registry("tasks").items():
-        if entry.error is None and entry.value.endswith(f":{type(task).__name__}"):
+        similar = entry.error is None and entry.value.endswith(f":{type(task).__name__}")
+        # Another class may have the same name.
+        if similar and registry("tasks").load(name) is type(task):
             return name
     return None
 
@@ -117,7 +123,9 @@ def load(run: str | Path, *, model: nn.Module | None = None, task: Task | None =
     task.grids = {name: grid_from_dict(grid) for name, grid in header["grids"].items()}
     task.restore(_part(tensors, "task."))
     weights = _part(tensors, "model.")
-    floating = next((value.dtype for value in weights.values() if value.is_floating_point()), torch.float32)
+    types = {value.dtype for value in weights.values() if value.is_floating_point()}
+    # Weights in half precision are exact in single precision, which every device computes in.
+    floating = torch.float64 if torch.float64 in types else torch.float32
     try:
         model.to(floating).load_state_dict(weights)
     except RuntimeError as error:

@@ -311,8 +311,8 @@ class TrainingLoop:
         )
         weight = first_non_finite_parameter(self.model, gradients=False)
         if bad_field is not None:
-            text += f"The field {bad_field!r} of the batch holds NaN or infinity. "
-        elif weight is not None:
+            return text + f"The field {bad_field!r} of the batch holds NaN or infinity: repair the data."
+        if weight is not None:
             text += f"The parameter {weight!r} was not finite before the step. "
         else:
             module = first_non_finite_module(

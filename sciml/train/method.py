@@ -13,9 +13,11 @@ hook they run in the order of ``priority``, never in the order of the list.
 """
 
 import hashlib
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, ClassVar
 
 import torch
@@ -162,10 +164,13 @@ class Hooks:
     """
 
     def __init__(self, methods: Iterable[Method]) -> None:
+        if isinstance(methods, Method):
+            raise ConfigError(f"methods is {methods!r}, expected a list: methods=[...].")
         methods = list(methods)
         for method in methods:
             if not isinstance(method, Method):
                 raise ConfigError(f"methods holds {method!r}, expected instances of sciml.Method.")
+            _warn_of_unknown_hooks(type(method))
         self.methods = sorted(methods, key=lambda method: (method.priority, method.key))
         self.keys = _unique_keys(self.methods)
         for hook in _HOOKS:
@@ -209,3 +214,11 @@ def _unique_keys(methods: list[Method]) -> list[str]:
         seen[method.key] = seen.get(method.key, 0) + 1
         keys.append(method.key if seen[method.key] == 1 else f"{method.key}#{seen[method.key]}")
     return keys
+
+
+def _warn_of_unknown_hooks(cls: type[Method]) -> None:
+    for name in dir(cls):
+        if name.startswith("on_") and not hasattr(Method, name):
+            close = get_close_matches(name, [hook for hook in _HOOKS if hook.startswith("on_")], n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            warnings.warn(f"{cls.__name__}.{name} is no hook and will not be called.{hint}", stacklevel=4)

@@ -5,19 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from sciml.errors import ConfigError
+from sciml.data.lock import file_lock
+from sciml.errors import CheckpointError, ConfigError
 from sciml.train.checkpoint import atomic_path
 
 __all__ = ["RunFolder"]
+
+_LOCK = ".lock"
+_OWN_FILES = ("config.yaml", "metrics.csv", "metrics.json", "model.safetensors", "history.png", "prediction.png")
+_OWN_FOLDERS = ("checkpoints", "tensorboard")
 
 
 class RunFolder:
@@ -42,33 +47,71 @@ class RunFolder:
         self.crash = self.path / "checkpoints" / "crash.pt"
         self._columns: list[str] = []
 
-    def create(self, *, overwrite: bool = False) -> None:
-        """Make the folder for a new run.
+    @contextmanager
+    def claim(self, *, overwrite: bool = False, resume: bool = False) -> Iterator[None]:
+        """Make the folder and hold it for one process; nothing that it holds is changed.
+
+        Args:
+            overwrite: A run that is there will be replaced, by :meth:`clear`.
+            resume: A run that is there will be continued.
 
         Raises:
-            ConfigError: If it holds a run already, or cannot be written.
+            ConfigError: If it holds a run that is neither continued nor replaced, or other files than a run's, if
+                another process trains in it, or it cannot be written.
         """
         try:
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-                if not overwrite:
-                    raise ConfigError(
-                        f"the run folder {self.path} exists already. Continue it with --resume, replace it with "
-                        f"--overwrite, or choose another --trainer.run_dir."
-                    )
-                if not self.path.is_dir() or not self._is_run():
-                    raise ConfigError(
-                        f"{self.path} is not a run folder: it will not be overwritten. Choose another run_dir."
-                    )
-                shutil.rmtree(self.path)
+            content = not self.path.is_dir() or [p.name for p in self.path.iterdir() if p.name != _LOCK]
+            if self.path.exists() and content:
+                self._check_claim(overwrite, resume)
             self.path.mkdir(parents=True, exist_ok=True)
-            probe = self.path / f".write-test.{os.getpid()}"
-            probe.touch()
-            probe.unlink()
         except OSError as error:
             raise ConfigError(f"the run folder {self.path} cannot be written: {error.strerror or error}.") from error
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(file_lock(self.path / _LOCK, wait=False))
+            except OSError as error:
+                raise ConfigError(
+                    f"the run folder {self.path} cannot be written: {error.strerror or error}."
+                ) from error
+            except ConfigError:
+                raise ConfigError(
+                    f"another process trains in the run folder {self.path}: wait, or choose another run_dir."
+                ) from None
+            yield
 
-    def _is_run(self) -> bool:
-        return any(path.exists() for path in (self.config, self.log, self.metrics, self.model, self.last.parent))
+    def _check_claim(self, overwrite: bool, resume: bool) -> None:
+        is_run = self.path.is_dir() and self._marker.is_file()
+        if is_run and not (overwrite or resume):
+            raise ConfigError(
+                f"the run folder {self.path} exists already. Continue it with --resume (resume='auto' in Python), "
+                f"replace it with --overwrite (overwrite=True), or choose another --trainer.run_dir."
+            )
+        if not is_run:
+            raise ConfigError(
+                f"{self.path} is not a run folder: nothing is written among files of others. Choose another run_dir."
+            )
+
+    @property
+    def _marker(self) -> Path:
+        """Says that the folder is one of ours, so that its files may be replaced."""
+        return self.path / ".sciml-run"
+
+    @property
+    def started(self) -> bool:
+        """True when the folder holds results of a run."""
+        return bool(self.model.exists() or self.best.exists() or self.rows())
+
+    def clear(self) -> None:
+        """Remove what a run wrote, and nothing else."""
+        for name in _OWN_FILES:
+            (self.path / name).unlink(missing_ok=True)
+        for name in _OWN_FOLDERS:
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        self._columns = []
+
+    def begin(self) -> None:
+        """Mark the folder as that of a run."""
+        self._write_text(self._marker, "written by sciml\n")
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write the complete configuration, which runs again as it stands."""
@@ -101,7 +144,10 @@ class RunFolder:
             return []
         with open(self.log, newline="", encoding="utf-8") as file:
             lines = islice(csv.DictReader(file), limit)
-            return [{name: float(cell) for name, cell in line.items() if cell} for line in lines]
+            try:
+                return [{name: float(cell) for name, cell in line.items() if cell} for line in lines]
+            except (ValueError, TypeError, csv.Error) as error:
+                raise CheckpointError(f"{self.log} is not a log of numbers: {error}. Move it away.") from error
 
     def truncate_log(self, num_rows: int) -> None:
         """Keep the first rows: those that the checkpoint knows."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ from sciml.registry import model_spec, registry
 from sciml.train.build import origin_of
 from sciml.train.checkpoint import load_checkpoint, save_checkpoint
 from sciml.train.evaluate import evaluate
+from sciml.train.finite import check_split
+from sciml.train.identity import check_data, check_settings, data_identity, run_settings
 from sciml.train.load import save_model
 from sciml.train.loggers import LOGGERS, Logger
 from sciml.train.loop import TrainingLoop
@@ -34,7 +37,7 @@ from sciml.train.method import Hooks, Method, derive_seed
 from sciml.train.optim import Schedule, build_optimizer, build_schedule
 from sciml.train.progress import make_progress
 from sciml.train.randomness import restore_rng, rng_state, seed_all
-from sciml.train.task import Task
+from sciml.train.task import Task, dtype_of
 
 if TYPE_CHECKING:
     from sciml.train.trainer import Trainer
@@ -109,14 +112,22 @@ class FitSession:
             raise ConfigError("the phases of the task set the number of epochs: leave out trainer.max_epochs.")
 
     def run(self) -> FitResult:
+        with self._claimed_folder():
+            return self._run()
+
+    def _run(self) -> FitResult:
         checkpoint = self._checkpoint()
-        self._prepare_folder(checkpoint)
         seed_all(derive_seed(self.trainer.seed, "trainer", str(self.engine.rank)))
         self._setup()
         if self.task.fit_closed_form(self.model, self.data):
+            self._begin_folder(None)
             self._finish()
             return self.result
         self._start(checkpoint)
+        # From here on the folder changes: whatever could be refused has been.
+        self._begin_folder(checkpoint)
+        for callback in self.trainer.callbacks:
+            callback.on_fit_start(self.loop)
         begin = time.perf_counter()
         try:
             with ExitStack() as stack:
@@ -142,30 +153,53 @@ class FitSession:
         run, resume = self.trainer.run, self.resume
         if resume is None:
             return None
-        if resume == "auto":
+        if resume in ("auto", True):
             if run is None:
                 raise ConfigError("resume='auto' needs a run_dir that holds the checkpoint.")
+            if not run.last.exists() and run.started:
+                raise CheckpointError(
+                    f"{run.path} holds a run without its checkpoint {run.last.name}: it cannot be continued. "
+                    "Replace it with --overwrite, or choose another run_dir."
+                )
             return load_checkpoint(run.last) if run.last.exists() else None
+        if not isinstance(resume, str | Path) or not Path(resume).exists():
+            raise ConfigError(f"resume is {resume!r}, expected 'auto', a run folder, or a checkpoint file.")
         path = Path(resume)
         return load_checkpoint(path / "checkpoints" / "last.pt" if path.is_dir() else path)
 
-    def _prepare_folder(self, checkpoint: dict[str, Any] | None) -> None:
+    @contextmanager
+    def _claimed_folder(self) -> Iterator[None]:
+        """Hold the run folder for this process, without changing what it holds."""
         run = self.trainer.run
         if run is None or not self.trainer.is_main:
+            yield
             return
-        if checkpoint is None:
-            run.create(overwrite=self.trainer.overwrite or self.resume == "auto")
-        else:
-            run.path.mkdir(parents=True, exist_ok=True)
-            run.truncate_log(len(checkpoint["history"]))
-        if self.config is not None:
-            run.write_config(self.config)
+        with run.claim(overwrite=self.trainer.overwrite, resume=self.resume is not None):
+            yield
+
+    def _begin_folder(self, checkpoint: dict[str, Any] | None) -> None:
+        run = self.trainer.run
+        if run is not None and self.trainer.is_main:
+            if checkpoint is None:
+                run.clear()
+            else:
+                run.truncate_log(len(checkpoint["history"]))
+            run.begin()
+            if self.config is not None:
+                run.write_config(self.config)
+        self.loggers = [self._logger(logger) for logger in self.trainer.loggers] if self.trainer.is_main else []
 
     def _setup(self) -> None:
         engine, trainer = self.engine, self.trainer
-        splits = {name: cast_split(split, engine.dtype) for name, split in self.data.splits.items()}
+        self._identity = self.data
+        if trainer.check_finite:
+            for name in ("train", *self.data.names("val")):
+                check_split(name, self.data[name])
+        dtype = engine.dtype or dtype_of(self.model)
+        splits = {name: cast_split(split, dtype) for name, split in self.data.splits.items()}
         self.data = replace(self.data, splits=splits)
         self.task.setup(self.data)
+        self._check_monitor()
         self.task.to(engine.device)
         train = self.task.prepare(self.data.train.to(engine.device))
         self.loader = TensorLoader(
@@ -194,6 +228,7 @@ class FitSession:
         if self.phases and self.engine.world_size > 1:
             raise ConfigError(f"the phases of {type(self.task).__name__} need one process, this run has several.")
         self._phase = 0
+        self._settings = run_settings(trainer, self.task, self.hooks.keys, *self._recipe())
         optimizer, schedule = self._make_optimizer(max_steps, max_epochs)
         forward_model: nn.Module = self.model
         if trainer.compile == "model":
@@ -218,23 +253,24 @@ class FitSession:
             callbacks=trainer.callbacks,
             progress=make_progress(trainer.progress if trainer.is_main else False),
         )
-        self.loggers = [self._logger(logger) for logger in trainer.loggers] if trainer.is_main else []
         if checkpoint is not None:
             self._restore(checkpoint)
-        for callback in trainer.callbacks:
-            callback.on_fit_start(self.loop)
+
+    def _recipe(self) -> tuple[OptimizerLike, Mapping[str, Any] | None]:
+        """Optimizer and scheduler of the user, or else of the task."""
+        chosen = dict(self.task.configure_optimizers(self.model))
+        given = self.optimizer if self.optimizer is not None else chosen["optimizer"]
+        return given, self.scheduler if self.scheduler is not None else chosen.get("scheduler")
 
     def _make_optimizer(self, num_steps: int, num_epochs: int) -> tuple[Optimizer, Schedule | None]:
         """Optimizer and schedule of the whole run, or of the current phase."""
-        chosen = dict(self.task.configure_optimizers(self.model))
-        given = self.optimizer if self.optimizer is not None else chosen["optimizer"]
+        given, config = self._recipe()
         if self.phases:
             phase = self.phases[self._phase]
             freeze_all_but(self.model, phase.parameters)
             given = phase.optimizer or given
             num_steps, num_epochs = num_steps * phase.epochs // num_epochs, phase.epochs
         optimizer = given(self.model) if callable(given) else build_optimizer(given, self.model)
-        config = self.scheduler if self.scheduler is not None else chosen.get("scheduler")
         schedule = None if config is None else build_schedule(config, optimizer, num_steps, num_epochs)
         for method in self.hooks.methods:
             optimizer = method.wrap_optimizer(optimizer)
@@ -317,6 +353,15 @@ class FitSession:
                 row.update({f"{name}/{key}": value for key, value in metrics.items() if not key.endswith("_se")})
         return row
 
+    def _check_monitor(self) -> None:
+        """A metric of a validation split that does not exist is an error before the first epoch, not after it."""
+        monitor = self.trainer.monitor
+        split, _, metric = (monitor or "").partition("/")
+        known = self.task.metrics()
+        if split in self.data.names("val") and known and metric not in known:
+            names = ", ".join(f"{split}/{name}" for name in known)
+            raise ConfigError(f"trainer.monitor is {monitor!r}; the metrics of this split are {names}.")
+
     def _monitor(self, row: Mapping[str, float]) -> str:
         if self.trainer.monitor is not None:
             return self.trainer.monitor
@@ -348,7 +393,8 @@ class FitSession:
             "loop": self.loop.state_dict(),
             "rng": rng_state(),
             "history": self.result.history,
-            "data": {name: list(value.shape) for name, value in self.data.train.tensors.items()},
+            "data": self._data_identity,
+            "settings": self._settings,
             "phase_epoch": sum(phase.epochs for phase in self.phases[: self._phase]),
             "best": self.best,
             "best_weights": getattr(self, "_best_weights", None) if self.trainer.restore_best else None,
@@ -360,10 +406,15 @@ class FitSession:
         if self.trainer.run is not None and self.trainer.is_main:
             save_checkpoint(self._state(), path or self.trainer.run.last)
 
+    @cached_property
+    def _data_identity(self) -> dict[str, Any]:
+        return data_identity(self._identity)
+
     def _restore(self, state: dict[str, Any]) -> None:
-        shapes = {name: list(value.shape) for name, value in self.data.train.tensors.items()}
-        if state["data"] != shapes:
-            raise CheckpointError(f"the checkpoint was trained on {state['data']}, the data now are {shapes}.")
+        if missing := {"model", "task", "loop", "rng", "history", "data", "settings"} - set(state):
+            raise CheckpointError(f"the checkpoint lacks {', '.join(sorted(missing))}: it is not that of a run.")
+        check_data(state["data"], self._identity)
+        check_settings(state["settings"], self._settings)
         try:
             self.model.load_state_dict(state["model"])
         except RuntimeError as error:

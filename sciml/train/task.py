@@ -119,3 +119,22 @@ def device_of(model: nn.Module) -> torch.device:
     if tensor is None:
         tensor = next(model.buffers(), None)
     return torch.device("cpu") if tensor is None else tensor.device
+
+
+def dtype_of(model: nn.Module) -> torch.dtype | None:
+    """Type of the data for a model: double for one in double precision, else single; None without floating weights.
+
+    Models in half precision get single precision: the engine rounds what they see, and errors are not rounded.
+    """
+    types = {tensor.dtype for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point()}
+    if not types:
+        return None
+    return torch.float64 if torch.float64 in types else torch.float32
+
+
+def cast_batch(batch: Batch, device: torch.device, dtype: torch.dtype | None) -> Batch:
+    """A batch on a device, its floating-point fields in one type; other fields keep theirs."""
+    return {
+        name: value.to(device, dtype) if dtype is not None and value.is_floating_point() else value.to(device)
+        for name, value in batch.items()
+    }

@@ -14,10 +14,10 @@ from sciml.errors import ConfigError
 from sciml.train.callbacks import Callback
 from sciml.train.engine import Engine, make_engine
 from sciml.train.evaluate import evaluate, predict_split
-from sciml.train.loggers import Logger
+from sciml.train.loggers import LOGGERS, Logger
 from sciml.train.method import Method
 from sciml.train.run_folder import RunFolder
-from sciml.train.session import FitResult, FitSession, OptimizerLike, cast_split
+from sciml.train.session import FitResult, FitSession, OptimizerLike
 from sciml.train.task import Task
 
 __all__ = ["Trainer"]
@@ -113,10 +113,15 @@ class Trainer:
             "num_nodes": num_nodes,
         }
         for name, value in positive.items():
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise ConfigError(f"trainer.{name} is {value!r}, expected an integer.")
             if value is not None and value < 1:
                 raise ConfigError(f"trainer.{name} is {value}, expected at least 1.")
         if clip_norm is not None and not clip_norm > 0:
             raise ConfigError(f"trainer.clip_norm is {clip_norm}, expected a positive number.")
+        for logger in loggers:
+            if isinstance(logger, str) and logger not in LOGGERS:
+                raise ConfigError(f"trainer.loggers names {logger!r}, expected {', '.join(LOGGERS)}.")
         if compile not in (None, "model"):
             raise ConfigError(f"trainer.compile is {compile!r}, expected 'model' or nothing.")
         if mode not in ("min", "max"):
@@ -199,18 +204,18 @@ class Trainer:
             data: The splits.
             task: The task that was fitted; that of the last :meth:`fit` when None.
             prefix: Begin of the split names.
+
+        Raises:
+            ConfigError: If there is no such split.
         """
         task = self._fitted(task)
         task.to(self.engine.device)
+        names = data.names(prefix)
+        if not names:
+            raise ConfigError(f"no split has a name that begins with {prefix!r}; there are {', '.join(data)}.")
         return {
-            name: evaluate(
-                model,
-                task,
-                cast_split(data[name], self.engine.dtype),
-                batch_size=self.eval_batch_size,
-                engine=self.engine,
-            )
-            for name in data.names(prefix)
+            name: evaluate(model, task, data[name], batch_size=self.eval_batch_size, engine=self.engine)
+            for name in names
         }
 
     def _fitted(self, task: Task | None) -> Task:

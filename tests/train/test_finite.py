@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from sciml.data import Dataset
-from sciml.errors import NonFiniteError
-from sciml.train import Trainer
+from sciml.errors import ConfigError, NonFiniteError
+from sciml.train import Method, StepContext, Trainer
 from sciml.train.checkpoint import load_checkpoint
 from sciml.train.finite import all_finite
 
@@ -55,10 +55,26 @@ def test_a_gradient_that_is_not_finite_names_its_parameter(line_data: Dataset) -
         fit(Breaks(at=1, gradient_only=True), line_data)
 
 
-def test_bad_data_are_named(line_data: Dataset, make_net: Any) -> None:
-    line_data.train["x"][3] = float("inf")
-    with pytest.raises(NonFiniteError, match="field 'x' of the batch"):
+@pytest.mark.parametrize(("split", "field"), [("train", "x"), ("train", "y"), ("val", "y")])
+def test_bad_data_are_named_before_anything_is_fitted(
+    line_data: Dataset, make_net: Any, split: str, field: str
+) -> None:
+    line_data[split][field][3] = float("inf")
+    message = f"field '{field}' of the split '{split}' .* in 1 of {len(line_data[split])} samples, first in sample 3"
+    with pytest.raises(ConfigError, match=message):
         Trainer(max_epochs=1, progress=False).fit(make_net(), line_data, "operator")
+
+
+def test_data_that_a_method_spoils_are_named(line_data: Dataset, make_net: Any) -> None:
+    class Spoil(Method):
+        name = "spoil"
+
+        def on_batch_start(self, context: StepContext) -> None:
+            context.batch["x"] = context.batch["x"] / 0
+
+    with pytest.raises(NonFiniteError, match="field 'x' of the batch") as caught:
+        Trainer(max_epochs=1, progress=False).fit(make_net(), line_data, "operator", [Spoil()])
+    assert "smaller lr" not in str(caught.value)
 
 
 def test_without_the_check_training_goes_on(line_data: Dataset) -> None:

@@ -11,9 +11,10 @@ from torch import nn
 
 from sciml import load
 from sciml.data import Dataset
-from sciml.errors import CheckpointError
+from sciml.errors import CheckpointError, ConfigError
 from sciml.operators import FNO
 from sciml.registry import registry
+from sciml.tasks import OperatorRegression
 from sciml.train import Trainer, build_model
 
 
@@ -93,3 +94,40 @@ def test_the_header_holds_no_path_and_names_the_model(line_data: Dataset, tmp_pa
     assert header["model"]["name"] == "fno"
     assert header["task"] == {"name": "operator", "arguments": registry("tasks").create("operator").settings()}
     assert str(tmp_path) not in json.dumps(header)
+
+
+def test_a_task_of_ones_own_is_not_taken_for_a_registered_one_of_the_same_name(
+    line_data: Dataset, make_net: Any, tmp_path: Path
+) -> None:
+    own = type("OperatorRegression", (OperatorRegression,), {})
+    trainer = Trainer(max_epochs=1, progress=False, run_dir=tmp_path / "run")
+    net = make_net()
+    trainer.fit(net, line_data, own())
+    with pytest.raises(CheckpointError, match="unregistered task"):
+        load(tmp_path / "run", model=make_net())
+    assert isinstance(load(tmp_path / "run", model=make_net(), task=own()).task, own)
+
+
+def test_inputs_may_be_numpy_arrays_of_another_precision(line_data: Dataset, make_net: Any, tmp_path: Path) -> None:
+    Trainer(max_epochs=1, progress=False, run_dir=tmp_path / "run").fit(make_net(), line_data)
+    run = load(tmp_path / "run", model=make_net())
+    x = line_data["test"]["x"]
+    assert torch.equal(run(x=x.double().numpy()), run(x=x))
+    with pytest.raises(ConfigError, match=r"run\(x=values\)"):
+        run(x)
+
+
+@pytest.mark.parametrize("model_dtype", [torch.float32, torch.float64])
+def test_data_are_trained_on_in_the_precision_of_the_model(
+    line_data: Dataset, make_net: Any, model_dtype: torch.dtype
+) -> None:
+    other = torch.float64 if model_dtype == torch.float32 else torch.float32
+    splits = {
+        name: split.map(lambda b: {k: v.to(other) for k, v in b.items()}) for name, split in line_data.splits.items()
+    }
+    data = Dataset(splits, line_data.spec, "line")
+    net = make_net().to(model_dtype)
+    trainer = Trainer(max_epochs=1, progress=False)
+    trainer.fit(net, data)
+    assert trainer.predict(net, data["test"]).dtype == model_dtype
+    assert trainer.test(net, data)["test"]["relative_l2"] > 0
