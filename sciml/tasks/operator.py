@@ -216,12 +216,20 @@ def _mse(prediction: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
 
 
 def _like(output: Tensor, target: Tensor) -> Tensor:
-    """The output in the shape of the target: a scalar function on a grid may come as a list of points."""
+    """The output in the shape of the target: grids may come as lists of points, one channel without its axis."""
     if output.shape == target.shape:
         return output
-    if len(output) == len(target) and output.numel() == target.numel():
+    # Nothing but the two: a reshape that only keeps the number of values could exchange channels and points.
+    if _canonical(output.shape) == _canonical(target.shape):
         return output.reshape(target.shape)
     raise ConfigError(
         f"the model gives {tuple(output.shape)}, the target has {tuple(target.shape)}. "
         "Check the number of output channels, and that the model's query points are those of the target."
     )
+
+
+def _canonical(shape: Sequence[int]) -> tuple[int, int, int]:
+    """Batch, channels, points; without an axis of channels there is one."""
+    batch, *rest = shape
+    channels = rest[0] if len(rest) > 1 else 1
+    return batch, channels, math.prod(rest) // max(channels, 1)

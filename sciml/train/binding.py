@@ -10,7 +10,8 @@ from sciml.errors import ConfigError
 
 __all__ = ["Binding", "bind"]
 
-_FALLBACK = {"u": "x"}
+# Forward argument to batch key; the parts of a function have its name before the dot.
+_FALLBACK = {"u": "x", "sensors": "u.pos", "sensor_weights": "u.weight", "sensor_mask": "u.mask"}
 
 
 class Binding:

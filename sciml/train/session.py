@@ -211,6 +211,9 @@ class FitSession:
             rank=engine.rank,
             world_size=engine.world_size,
         )
+        # A part that is computed from the data, such as the modes of a POD, is taken from what the model will see.
+        if callable(fit_data := getattr(self.model, "fit_data", None)):
+            fit_data(train)
         example = train.batch(slice(0, 1))
         for method in self.hooks.methods:
             self.model = method.transform(self.model, example)

@@ -71,12 +71,13 @@ def test_any_network_can_be_a_branch():
     assert net(torch.randn(3, 1, 9, 9), torch.rand(7, 2)).shape == (3, 7)
 
 
-def test_deeponet_is_affine_in_the_input_when_the_branch_is():
+@pytest.mark.parametrize("a", [-1.5, 0.0, 0.3, 2.0])
+def test_deeponet_is_affine_in_the_input_when_the_branch_is(a):
     net = DeepONet(MLP(10, 6), MLP(1, 8, 6)).double()
     u, v = torch.randn(2, 4, 10, dtype=torch.float64)
     coords = torch.rand(9, 1, dtype=torch.float64)
-    expected = 0.3 * net(u, coords) + 0.7 * net(v, coords)
-    torch.testing.assert_close(net(0.3 * u + 0.7 * v, coords), expected, rtol=1e-10, atol=1e-12)
+    expected = a * net(u, coords) + (1 - a) * net(v, coords)
+    torch.testing.assert_close(net(a * u + (1 - a) * v, coords), expected, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize(("trunk", "count"), [([40], 7401), ([40, 40], 9041)])
