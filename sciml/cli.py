@@ -19,6 +19,7 @@ examples:
   sciml fit --model fno --data darcy-small --model.modes "[8, 8]" --trainer.max_epochs 20
   sciml models fno
   sciml data info my_file.hdf5
+  sciml data generate burgers --num 1000 --out burgers.hdf5
 
 sciml fit --help lists the sections of a configuration.
 """
@@ -45,11 +46,12 @@ def _parser() -> argparse.ArgumentParser:
     for kind in KINDS:
         listing = verbs.add_parser(kind, help=f"list {kind}, or describe one")
         listing.add_argument("name", nargs="?", metavar="NAME", help="name of one of them")
-    data = verbs.add_parser("data", help="look at data files").add_subparsers(
+    data = verbs.add_parser("data", help="look at data files, or generate them").add_subparsers(
         dest="action", metavar="ACTION", required=True
     )
     info = data.add_parser("info", help="layout, arrays, ranges and coordinates of a data file")
     info.add_argument("file", metavar="FILE")
+    data.add_parser("generate", help="generate samples of a problem into a file", add_help=False)
     bench = verbs.add_parser("bench", help="compare models on the same data, epochs and seeds; without a name: list")
     bench.add_argument("suite", nargs="?", metavar="SUITE", help="name of a suite")
     bench.add_argument("--models", metavar="A,B", help="models of the suite or of the registry; default: the suite's")
@@ -98,6 +100,10 @@ def _run(tokens: list[str]) -> int:
         from sciml.commands.fit import fit
 
         return fit(tokens[1:])
+    if tokens[:2] == ["data", "generate"]:
+        from sciml.commands.generate import generate
+
+        return generate(tokens[2:])
     arguments = _parser().parse_args(tokens)
     if arguments.verb in KINDS:
         return _components(arguments.verb, arguments.name)

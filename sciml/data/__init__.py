@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from sciml.data.cards import find_dataset, list_datasets, load_dataset
     from sciml.data.dataset import Batch, Dataset, Split
     from sciml.data.formats import Fields, Format, open_dataset
+    from sciml.data.generated import problem_dataset
+    from sciml.data.generation import generate
     from sciml.data.info import describe_dataset, describe_file
     from sciml.data.loader import TensorLoader
     from sciml.data.operator_data import aligned_split, grid_split, operator_dataset, ragged_split, triplet_split
+    from sciml.data.writers import save_pdebench, save_well
 
 __all__ = [
     "Batch",
@@ -26,12 +29,16 @@ __all__ = [
     "describe_dataset",
     "describe_file",
     "find_dataset",
+    "generate",
     "grid_split",
     "list_datasets",
     "load_dataset",
     "open_dataset",
     "operator_dataset",
+    "problem_dataset",
     "ragged_split",
+    "save_pdebench",
+    "save_well",
     "triplet_split",
 ]
 
@@ -39,9 +46,12 @@ _MODULES = {
     "cards": ("find_dataset", "list_datasets", "load_dataset"),
     "dataset": ("Batch", "Dataset", "Split"),
     "formats": ("Fields", "Format", "open_dataset"),
+    "generated": ("problem_dataset",),
+    "generation": ("generate",),
     "info": ("describe_dataset", "describe_file"),
     "loader": ("TensorLoader",),
     "operator_data": ("aligned_split", "grid_split", "operator_dataset", "ragged_split", "triplet_split"),
+    "writers": ("save_pdebench", "save_well"),
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -181,7 +181,7 @@ def _roots(root: str | Path | None) -> Iterator[Path]:
     for entry in os.environ.get("SCIML_DATA", "").split(os.pathsep):
         if entry:
             yield Path(entry)
-    yield _cache_folder()
+    yield cache_folder()
     package = Path(__file__).parents[1]
     # In a checkout the folder beside the package is the original; an editable install may leave a stale copy.
     checkout = package.parent / "datasets"
@@ -189,7 +189,7 @@ def _roots(root: str | Path | None) -> Iterator[Path]:
     yield checkout if is_checkout else package / "_datasets"
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
     if given := os.environ.get("SCIML_CACHE"):
         return Path(given)
     if sys.platform == "win32":

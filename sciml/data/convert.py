@@ -191,12 +191,20 @@ def hold_out(splits: dict[str, Split], validation: int | float, seed: int | None
     return parts | {name: split for name, split in splits.items() if name != "train"}
 
 
-def dataset_of(fields: Fields, validation: int | float = 0, seed: int | None = None, **options: Any) -> Dataset:
+def dataset_of(
+    fields: Fields, validation: int | float = 0, seed: int | None = None, trajectory: bool = False, **options: Any
+) -> Dataset:
     """A dataset of one file whose layout says what is input and what is target; everything is ``train``.
 
     Raises:
         ConfigError: If the layout leaves open what is to be learned.
     """
+    if "units" in fields.attrs:  # described by its writer: names, roles and grid need no guess
+        from sciml.data.operator_data import operator_dataset
+        from sciml.data.roles import split_by_roles, tensor_units
+
+        splits = hold_out({"train": split_by_roles(fields, **options)}, validation, seed)
+        return operator_dataset(splits, fields.path.stem, units=tensor_units(fields), card={"format": fields.format})
     if not {"input", "target"} <= set(fields.roles.values()):
         raise ConfigError(
             f"{fields.path}: the layout {fields.format} does not say what is input and what is target "
@@ -205,7 +213,7 @@ def dataset_of(fields: Fields, validation: int | float = 0, seed: int | None = N
     names = _canonical(fields)
     roles = {names[name]: {"role": role} for name, role in fields.roles.items()}
     renamed = _renamed(fields, names)
-    splits = hold_out({"train": split_of(renamed, roles, **options)}, validation, seed)
+    splits = hold_out({"train": split_of(renamed, roles, trajectory=trajectory, **options)}, validation, seed)
     name = fields.path.stem
     return Dataset(splits, spec_of(splits["train"], roles, name=name), name, {"format": fields.format})
 

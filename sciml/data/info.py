@@ -77,6 +77,8 @@ def _parts(values: ArrayLike, place: tuple[int, ...] = ()) -> Iterator[np.ndarra
 
 
 def _numpy(values: Any) -> np.ndarray:
+    if isinstance(values, list):  # samples of different shapes
+        return np.concatenate([np.ravel(sample) for sample in values])
     # numpy has no bfloat16.
     return values.float().numpy() if str(getattr(values, "dtype", "")) == "torch.bfloat16" else np.asarray(values)
 
@@ -119,7 +121,7 @@ def _array_row(fields: Fields, name: str) -> list[str]:
     found = summarize(values)
     numbers = [f"{value:.5g}" for value in (found.minimum, found.maximum, found.mean)]
     kind = str(values.dtype).removeprefix("torch.")
-    shape = " x ".join(str(n) for n in values.shape) or "scalar"
+    shape = " x ".join("varying" if n < 0 else str(n) for n in values.shape) or "scalar"
     axes = ", ".join(fields.axes.get(name, ()))
     return [name, fields.roles.get(name, ""), axes, shape, kind, *numbers, str(found.not_finite)]
 

@@ -66,7 +66,7 @@ class Fields:
             ``point``, ``sensor``, ``dim``.
         coords: Axis name to one-dimensional coordinates, where the file has them.
         attrs: Parameters and notes of the file.
-        roles: Name of an array to ``input``, ``target`` or ``coords``, where the layout says so.
+        roles: Name of an array to ``input``, ``target``, ``coords`` or ``params``, where the layout says so.
         closer: Called by :meth:`close`.
 
     Example:
@@ -81,7 +81,7 @@ class Fields:
     axes: Mapping[str, tuple[str, ...]]
     coords: Mapping[str, np.ndarray] = field(default_factory=dict)
     attrs: Mapping[str, Any] = field(default_factory=dict)
-    roles: Mapping[str, Literal["input", "target", "coords"]] = field(default_factory=dict)
+    roles: Mapping[str, Literal["input", "target", "coords", "params"]] = field(default_factory=dict)
     closer: Callable[[], None] | None = None
 
     def __getitem__(self, name: str) -> ArrayLike:

@@ -9,6 +9,9 @@ layout                  arrays
 ``incompressible``      ``velocity`` (N, T, X, Y, 2), ``particles``, ``force``, ``t`` (N, T)
 ``groups``              one group per sample, ``data`` (T, X[, Y], C) with ``grid/x``, ``grid/y``, ``grid/t``
 ======================  =================================================================================
+
+Files written by sciml describe their arrays in a JSON attribute
+(:mod:`~sciml.data.formats.description`), which then counts instead of the keys.
 """
 
 from collections.abc import Callable
@@ -19,8 +22,10 @@ from typing import Any
 import numpy as np
 
 from sciml.data.formats.base import ArrayLike, Fields, Format, LayoutError, check_finite
+from sciml.data.formats.description import ATTRIBUTE, Description, FieldNote
 from sciml.data.formats.hdf5 import Content, H5File, Node, inspect, is_hdf5
 from sciml.data.formats.hdf5_arrays import H5Array, H5Stack
+from sciml.data.formats.ragged import H5Ragged
 from sciml.errors import DataFormatError
 
 __all__ = ["FORMAT", "read"]
@@ -69,9 +74,14 @@ def read(path: Path, *, allow_nan: bool = False) -> Fields:
     """
     file = H5File(path)
     found = _Reading(file, inspect(file), allow_nan)
-    layout = _layout_of(found)
-    found.attrs |= {"layout": layout} | found.content.attrs.get("", {})
-    _LAYOUTS[layout](found)
+    plain = dict(found.content.attrs.get("", {}))
+    text = plain.pop(ATTRIBUTE, None)
+    if text is None:
+        layout = _layout_of(found)
+        found.attrs |= {"layout": layout} | plain
+        _LAYOUTS[layout](found)
+    else:
+        _read_described(found, Description.from_json(text, path), plain)
     _check_lengths(found)
     file.close()
     return Fields(
@@ -83,8 +93,52 @@ def _sniff(path: Path, head: bytes) -> bool | str:
     return is_hdf5(path, head) or "not an HDF5 file"
 
 
+def _read_described(found: _Reading, said: Description, plain: dict[str, Any]) -> None:
+    """Take names, axes, roles and units from the description of a file written by sciml."""
+    if said.layout == "well":
+        raise found.mismatch("the layout of The Well")
+    groups = sorted({key.split("/")[0] for key in found.content.nodes if key[0].isdigit()}, key=_by_number)
+    for name, note in said.fields.items():
+        in_groups = said.layout == "groups" and note.axes[:1] == ("sample",)
+        keys = [f"{group}/{note.key}" for group in groups] if in_groups else [note.key]
+        found.arrays[name] = _described_array(found, name, note, keys, in_groups)
+        found.axes[name] = note.axes
+        if note.role != "other":
+            found.roles[name] = note.role
+    for axis, key in said.coords.items():
+        place = key if key in found.content.nodes else f"{groups[0]}/{key}" if groups else key
+        if axis == "points":
+            if "points" not in found.content.nodes:
+                raise DataFormatError(f"{found.file.path}: there is no points, which the file's description names.")
+            found.add("points", ("point", "dim"))
+            found.roles["points"] = "coords"
+        else:
+            _add_coord(found, axis, place)
+    extra = {"grid": dict(said.grid)} if said.grid else {}
+    found.attrs |= {"layout": said.layout} | plain | dict(said.attrs) | {"units": said.units} | extra
+
+
+def _described_array(found: _Reading, name: str, note: FieldNote, keys: list[str], in_groups: bool) -> ArrayLike:
+    if missing := [key for key in keys if key not in found.content.nodes] or ([] if keys else ["any sample"]):
+        raise DataFormatError(f"{found.file.path}: {missing[0]} is missing, which the file's description names.")
+    nodes = [found.content.nodes[key] for key in keys]
+    for node in nodes:
+        _need_numbers(found, node, len(note.axes) - int(in_groups))
+    if not in_groups:
+        return H5Array(found.file, nodes[0], name, allow_nan=found.allow_nan)
+    equal = len({(node.shape, node.dtype) for node in nodes}) == 1
+    return (H5Stack if equal else H5Ragged)(found.file, nodes, name, allow_nan=found.allow_nan)
+
+
+def _by_number(group: str) -> tuple[int, str]:
+    """Sorts 10000 after 9999."""
+    return len(group), group
+
+
 def _layout_of(found: _Reading) -> str:
     keys = set(found.content.nodes)
+    if {"dimensions/time", "dimensions/x"} <= keys:
+        raise found.mismatch("the layout of The Well")
     if {"tensor", "nu"} <= keys:
         return "darcy"
     if "tensor" in keys:
@@ -137,7 +191,7 @@ def _read_incompressible(found: _Reading) -> None:
 
 
 def _read_groups(found: _Reading) -> None:
-    names = sorted(key.split("/")[0] for key in found.content.nodes if _is_sample(key))
+    names = sorted((key.split("/")[0] for key in found.content.nodes if _is_sample(key)), key=_by_number)
     nodes = [found.content.nodes[f"{name}/data"] for name in names]
     first = nodes[0]
     num = len(first.shape) - 2
