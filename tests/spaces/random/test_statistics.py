@@ -20,6 +20,7 @@ from sciml.spaces.random import (
     StarShape,
     wasserstein_distance,
 )
+from sciml.spaces.random.gaussian_process import _factor
 
 NUM = 20_000
 
@@ -57,6 +58,17 @@ def test_draws_of_a_process_have_its_kernel(process: GaussianProcess) -> None:
     kernel = process.covariance(x, y).diagonal()
     one = torch.ones(len(x), dtype=torch.float64)
     within_five_sigma(draw(x), draw(y), kernel, one, one)
+
+
+@pytest.mark.parametrize("process", [GaussianProcess(), GaussianProcess("matern32", nodes=300)])
+def test_the_factor_reproduces_the_kernel_and_draws_of_a_smooth_process_are_smooth(process: GaussianProcess) -> None:
+    nodes, factor = _factor(process, (0.0, 1.0))
+    kernel = process.covariance(nodes[:, None], nodes[:, None])
+    assert (factor @ factor.T - kernel).abs().max() < 2e-13
+    if process.kernel == "rbf":
+        draw = process.sample(20, seed=0)
+        # Fourth differences over 0.001 see noise, not the function, whose fourth derivative is of the order 3 / l^4.
+        assert draw(nodes).diff(n=4, dim=1).abs().max() < 2e-7
 
 
 def analytic(field: SpectralGRF, x: Tensor, y: Tensor) -> Tensor:
