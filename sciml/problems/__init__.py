@@ -7,20 +7,40 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sciml.problems.advection import Advection, VariableAdvection
     from sciml.problems.antiderivative import Antiderivative
     from sciml.problems.base import Problem, ProblemData
+    from sciml.problems.burgers import Burgers
+    from sciml.problems.diffusion_reaction import DiffusionReaction
     from sciml.problems.nonlinear_ode import NonlinearODE
     from sciml.problems.pendulum import Pendulum
+    from sciml.problems.reaction_diffusion import ReactionDiffusion
 
 _WHERE = {
+    "Advection": "advection",
     "Antiderivative": "antiderivative",
+    "Burgers": "burgers",
+    "DiffusionReaction": "diffusion_reaction",
     "NonlinearODE": "nonlinear_ode",
     "Pendulum": "pendulum",
     "Problem": "base",
     "ProblemData": "base",
+    "ReactionDiffusion": "reaction_diffusion",
+    "VariableAdvection": "advection",
 }
 
-__all__ = ["Antiderivative", "NonlinearODE", "Pendulum", "Problem", "ProblemData"]
+__all__ = [
+    "Advection",
+    "Antiderivative",
+    "Burgers",
+    "DiffusionReaction",
+    "NonlinearODE",
+    "Pendulum",
+    "Problem",
+    "ProblemData",
+    "ReactionDiffusion",
+    "VariableAdvection",
+]
 
 
 def __getattr__(name: str) -> Any:
