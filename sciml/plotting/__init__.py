@@ -2,5 +2,6 @@
 
 from sciml.plotting.fields import OperatorSample, plot_operator_samples
 from sciml.plotting.history import plot_history
+from sciml.plotting.queries import QuerySample, plot_query_samples
 
-__all__ = ["OperatorSample", "plot_history", "plot_operator_samples"]
+__all__ = ["OperatorSample", "QuerySample", "plot_history", "plot_operator_samples", "plot_query_samples"]
