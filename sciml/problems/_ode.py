@@ -12,6 +12,7 @@ from sciml.errors import ConfigError
 from sciml.problems.base import Problem, ProblemData
 from sciml.spaces import Function, RegularGrid
 from sciml.spaces.random import GaussianProcess, RandomFunctions, Sampler
+from sciml.spaces.random.base import generators
 
 __all__ = ["DrivenODE", "runge_kutta"]
 
@@ -116,7 +117,7 @@ class DrivenODE(Problem):
         if queries is None:
             arrays["s"], axes["s"] = self.solve(functions, grid.axes[0]).numpy(), ("sample", "x1")
         else:
-            rows = [np.random.default_rng([seed, start + i, 1]).uniform(0, self.duration, queries) for i in range(num)]
+            rows = [rng.uniform(0, self.duration, queries) for rng in generators(num, seed, start, stream=1)]
             times = torch.from_numpy(np.stack(rows))
             arrays |= {"coords": times[..., None].numpy(), "s": self.solve(functions, times).numpy()}
             axes |= {"coords": ("sample", "point", "dim"), "s": ("sample", "point")}

@@ -9,6 +9,7 @@ from sciml.spaces.grid import RegularGrid
 from sciml.spaces.mesh import Mesh
 from sciml.spaces.norms import h1_norm, l1_norm, l2_norm, linf_norm
 from sciml.spaces.point_cloud import PointCloud
+from sciml.spaces.resample import interpolate, resample
 from sciml.spaces.spec import DataSpec, FieldSpec
 from sciml.spaces.tensor_grid import TensorGrid
 
@@ -27,9 +28,11 @@ __all__ = [
     "from_xarray",
     "gradient",
     "h1_norm",
+    "interpolate",
     "l1_norm",
     "l2_norm",
     "linf_norm",
+    "resample",
     "to_pyg",
     "to_tensors",
     "to_xarray",

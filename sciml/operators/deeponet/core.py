@@ -29,6 +29,7 @@ from sciml.operators.deeponet.merge import (
     merge_products,
 )
 from sciml.operators.deeponet.networks import Network, build_pair, feature_size
+from sciml.operators.deeponet.sampled import SampledBranch
 from sciml.operators.deeponet.transforms import apply_transform
 
 __all__ = ["DeepONet"]
@@ -119,6 +120,11 @@ class DeepONet(nn.Module):
         if sizes[0] is not None and sizes[1] is not None:
             num_basis = basis_size(multi_output, sizes[0], sizes[1], out_channels)
         self.merge = merge_network(merge, num_basis, activation)
+
+    @property
+    def unused_arguments(self) -> tuple[str, ...]:
+        """Arguments of :meth:`forward` that the branch cannot read, so that batches need not be stripped of them."""
+        return () if isinstance(self.branch, SampledBranch) else ("sensors", "sensor_weights", "sensor_mask")
 
     def forward(
         self,

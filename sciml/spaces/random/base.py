@@ -19,15 +19,22 @@ from sciml.spaces.tensor_grid import TensorGrid
 __all__ = ["RandomFunctions", "Sampler", "generators", "standard_normal"]
 
 
-def generators(num: int, seed: int, start: int) -> list[np.random.Generator]:
+def generators(num: int, seed: int, start: int, stream: int = 0) -> list[np.random.Generator]:
     """One generator a function, from the seed and its place in the sequence.
 
+    Args:
+        num: Number of generators.
+        seed: Seed of the sequence.
+        start: Place of the first one.
+        stream: Another independent set of generators for the same functions.
+
     Raises:
-        ConfigError: If a number is negative.
+        ConfigError: If ``num`` is not positive, or another number negative.
     """
-    if num < 0 or seed < 0 or start < 0:
-        raise ConfigError(f"num, seed and start are {num}, {seed} and {start}, expected numbers of at least 0.")
-    return [np.random.default_rng([seed, start + i]) for i in range(num)]
+    if num < 1 or seed < 0 or start < 0:
+        raise ConfigError(f"num, seed and start are {num}, {seed} and {start}; expected at least 1, 0 and 0.")
+    # The key keeps seed and place apart; a list of both would not, for seeds beyond 32 bits.
+    return [np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream, start + i))) for i in range(num)]
 
 
 def standard_normal(num: int, size: tuple[int, ...], seed: int, start: int) -> Tensor:
@@ -52,7 +59,7 @@ class RandomFunctions(abc.ABC):
 
     @abc.abstractmethod
     def __getitem__(self, index: slice) -> "RandomFunctions":
-        """The functions of a slice."""
+        """The functions of a slice; one function is ``draw[i : i + 1]``."""
 
     @abc.abstractmethod
     def _evaluate(self, points: Tensor) -> Tensor:

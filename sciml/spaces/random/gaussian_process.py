@@ -84,7 +84,10 @@ class GaussianProcess(Sampler):
                 f"length_scale is {self.length_scale}, tolerance {self.tolerance} and nodes {self.nodes}; expected "
                 "positive numbers, a tolerance below 1, and at least 4 nodes."
             )
-        object.__setattr__(self, "bounds", tuple((float(a), float(b)) for a, b in self.bounds))
+        try:
+            object.__setattr__(self, "bounds", tuple((float(a), float(b)) for a, b in self.bounds))
+        except TypeError:
+            raise ConfigError(f"bounds is {self.bounds}, expected one pair per axis: ((0.0, 1.0),).") from None
         if any(a >= b for a, b in self.bounds):
             raise ConfigError(f"bounds is {self.bounds}, expected begin < end on every axis.")
 

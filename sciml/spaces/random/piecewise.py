@@ -6,6 +6,7 @@ import torch
 from scipy.interpolate import CubicSpline, PPoly
 from torch import Tensor
 
+from sciml.errors import ConfigError
 from sciml.spaces.random.base import RandomFunctions
 
 __all__ = ["PiecewisePolynomials", "cubic_splines"]
@@ -32,6 +33,12 @@ class PiecewisePolynomials(RandomFunctions):
 
     def _evaluate(self, points: Tensor) -> Tensor:
         x, nodes = points[:, 0], self.nodes.to(points.device)
+        slack = 1e-6 * (nodes[-1] - nodes[0])
+        if bool(((x < nodes[0] - slack) | (x > nodes[-1] + slack)).any()):
+            raise ConfigError(
+                f"the functions are drawn on [{float(nodes[0]):g}, {float(nodes[-1]):g}], the points reach from "
+                f"{float(x.min()):g} to {float(x.max()):g}: give the sampler wider bounds."
+            )
         cell = (torch.searchsorted(nodes, x.detach().contiguous(), right=True) - 1).clamp(0, len(nodes) - 2)
         local = x - nodes[cell]
         c = self.coefficients.to(points.device)[:, cell]

@@ -62,7 +62,7 @@ class _Polynomials(RandomFunctions):
 
 def _uniform(num: int, terms: int, bound: float, seed: int, start: int) -> Tensor:
     rows = [rng.uniform(-bound, bound, terms) for rng in generators(num, seed, start)]
-    return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0, terms, dtype=torch.float64)
+    return torch.from_numpy(np.stack(rows))
 
 
 def _check(num_coefficients: int, bound: float) -> None:

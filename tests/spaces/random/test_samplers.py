@@ -52,6 +52,15 @@ def test_a_function_depends_on_seed_and_place_alone(sampler: Sampler) -> None:
 
 
 @each
+def test_large_seeds_do_not_run_into_other_sequences(sampler: Sampler) -> None:
+    at = points(sampler.dim)
+    first = sampler.sample(1, seed=2**32 + 5)(at)
+    assert not torch.allclose(first, sampler.sample(1, seed=5, start=1)(at))
+    with pytest.raises(ConfigError, match="at least 1, 0 and 0"):
+        sampler.sample(0)
+
+
+@each
 def test_nested_resolutions_agree_at_shared_points(sampler: Sampler) -> None:
     coarse = RegularGrid((9,) * sampler.dim, ((0.0, 1.0),) * sampler.dim)
     draw = sampler.sample(2, seed=0)
@@ -108,7 +117,9 @@ def test_points_of_another_dimension_are_refused(sampler: Sampler) -> None:
         (lambda: Chebyshev(1), "at least 2"),
         (lambda: PDEBenchInitial(fold_probability=2), "from 0 to 1"),
         (lambda: GaussianBumps(widths=(0.0, 1.0)), "positive widths"),
-        (lambda: GaussianProcess().sample(2, seed=-1), "expected numbers of at least 0"),
+        (lambda: GaussianProcess().sample(2, seed=-1), "expected at least 1, 0 and 0"),
+        (lambda: GaussianProcess(bounds=(0.0, 1.0)), "one pair per axis"),  # type: ignore[arg-type]
+        (lambda: GaussianProcess().sample(1)(torch.tensor([0.5, 1.5])), r"drawn on \[0, 1\].* to 1.5"),
     ],
 )
 def test_impossible_settings_are_refused(build: object, message: str) -> None:

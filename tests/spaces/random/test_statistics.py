@@ -20,6 +20,7 @@ from sciml.spaces.random import (
     StarShape,
     wasserstein_distance,
 )
+from sciml.spaces.random.base import generators
 from sciml.spaces.random.gaussian_process import _factor
 
 NUM = 20_000
@@ -109,7 +110,7 @@ def test_the_neumann_field_is_the_inverse_cosine_transform_of_its_coefficients()
     s, alpha, tau = 12, 2.0, 3.0
     field = SpectralGRF(gamma=alpha, tau=tau, sigma=tau ** (alpha - 1), bc="neumann", dim=2, modes=s)
     draw = field.sample(3, seed=0)
-    xi = np.stack([np.random.default_rng([0, i]).standard_normal((s, s)) for i in range(3)])
+    xi = np.stack([rng.standard_normal((s, s)) for rng in generators(3, seed=0, start=0)])
     k = np.arange(s)
     scale = tau ** (alpha - 1) * (np.pi**2 * (k[:, None] ** 2 + k**2) + tau**2) ** (-alpha / 2)
     scale[0, 0] = 0
