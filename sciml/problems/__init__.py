@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from sciml.problems.antiderivative import Antiderivative
     from sciml.problems.base import Problem, ProblemData
     from sciml.problems.burgers import Burgers
+    from sciml.problems.darcy import Darcy, DarcyPDEBench
     from sciml.problems.diffusion_reaction import DiffusionReaction
+    from sciml.problems.navier_stokes import NavierStokes, NavierStokesForced
     from sciml.problems.nonlinear_ode import NonlinearODE
     from sciml.problems.pendulum import Pendulum
     from sciml.problems.reaction_diffusion import ReactionDiffusion
@@ -20,7 +22,11 @@ _WHERE = {
     "Advection": "advection",
     "Antiderivative": "antiderivative",
     "Burgers": "burgers",
+    "Darcy": "darcy",
+    "DarcyPDEBench": "darcy",
     "DiffusionReaction": "diffusion_reaction",
+    "NavierStokes": "navier_stokes",
+    "NavierStokesForced": "navier_stokes",
     "NonlinearODE": "nonlinear_ode",
     "Pendulum": "pendulum",
     "Problem": "base",
@@ -33,7 +39,11 @@ __all__ = [
     "Advection",
     "Antiderivative",
     "Burgers",
+    "Darcy",
+    "DarcyPDEBench",
     "DiffusionReaction",
+    "NavierStokes",
+    "NavierStokesForced",
     "NonlinearODE",
     "Pendulum",
     "Problem",

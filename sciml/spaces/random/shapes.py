@@ -66,8 +66,8 @@ class _TwoValued(RandomFunctions):
         return _TwoValued(self.sampler, self.inner[index])
 
     def _choose(self, values: Tensor) -> Tensor:
-        above = values >= self.sampler.threshold
-        return torch.where(above, self.sampler.above, self.sampler.below).to(values.dtype)
+        levels = torch.tensor([self.sampler.below, self.sampler.above], dtype=values.dtype, device=values.device)
+        return levels[(values >= self.sampler.threshold).long()]
 
     def _evaluate(self, points: Tensor) -> Tensor:
         return self._choose(self.inner._evaluate(points))
