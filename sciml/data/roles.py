@@ -2,9 +2,9 @@
 
 Two layouts. On a *grid*, input and target are fields on the same grid: ``x`` and ``y`` of (sample, channel, *grid),
 times as channels. With *points*, the input is a list of values ``u`` (sample, [channel,] m) at ``u.pos`` (m, d), and
-the target is known at query points: ``coords`` (points, d) with space before time, ``y`` (sample, [channel,] points),
-and quadrature weights ``y.weight`` where the grid is known. Samples with points of their own are padded, with
-``y.mask``.
+the target is known at query points: ``coords`` (points, d) with space before time, ``y`` (sample, [channel,] points).
+Quadrature weights ``u.weight`` and ``y.weight`` come along where the grid is known. Samples with points of their own
+are padded, with ``y.mask``.
 """
 
 from collections.abc import Sequence
@@ -184,6 +184,9 @@ def _sampled_inputs(fields: Fields, names: Sequence[str], dtype: torch.dtype) ->
         if rest == ("point",) or all(axis in fields.coords for axis in rest):
             tensors[f"{key}.pos"] = _points(fields, rest, dtype)
             shared.add(f"{key}.pos")
+            if (weights := _weights(fields, rest)) is not None:
+                tensors[f"{key}.weight"] = weights.to(dtype)
+                shared.add(f"{key}.weight")
     return tensors, shared
 
 

@@ -71,7 +71,7 @@ def test_values_at_sensors_and_a_target_in_space_and_time_are_aligned_points(tmp
     assert torch.equal(split["u.pos"], single(np.linspace(0, 1, 7))[:, None])
     assert torch.equal(split["params"], single(arrays["k"]))
     assert split["coords"].shape == (20, 2)
-    assert split.shared == {"coords", "u.pos", "y.weight"}
+    assert split.shared == {"coords", "u.pos", "u.weight", "y.weight"}
     for point, value in zip(split["coords"], split["y"][1], strict=True):
         x, t = round(float(point[0]) * 4), [0.0, 0.5, 1.0, 2.0].index(float(point[1]))
         assert float(value) == pytest.approx(arrays["u"][1, t, x], rel=1e-6)
@@ -89,7 +89,7 @@ def test_queries_are_drawn_for_every_function(tmp_path: Path) -> None:
     _, fields = sensors(tmp_path)
     whole, drawn = split_by_roles(fields), split_by_roles(fields, queries=6, seed=1)
     assert drawn["coords"].shape == (3, 6, 2)
-    assert drawn.shared == {"u.pos"}
+    assert drawn.shared == {"u.pos", "u.weight"}
     for i in range(3):
         rows = [(whole["coords"] == point).all(1).nonzero().item() for point in drawn["coords"][i]]
         assert len(set(rows)) == 6
