@@ -41,7 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument("--allow-class-path", action="store_true", help="accept class_path in its configuration")
     predict = verbs.add_parser("predict", help="apply the model of a run folder to a data file")
     predict.add_argument("run", metavar="RUN", help="run folder")
-    predict.add_argument("--data", required=True, metavar="FILE", help="data file, or name of a dataset")
+    predict.add_argument("--data", required=True, metavar="FILE", help="data file, with or without target, or dataset")
+    predict.add_argument("--split", metavar="NAME", help="split of a dataset, such as test")
     predict.add_argument("--out", required=True, metavar="FILE.npz", help="where predictions and inputs are written")
     for kind in KINDS:
         listing = verbs.add_parser(kind, help=f"list {kind}, or describe one")
@@ -63,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     plugins = verbs.add_parser("plugins", help="list, create or check plugins")
     actions = plugins.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="every component of every distribution, tried in a process of its own")
-    new = actions.add_parser("new", help="write the folder of a new plugin")
+    new_help = "write a new plugin: a package with a model, its tests, an example and a README"
+    new = actions.add_parser("new", help=new_help, description=new_help)
     new.add_argument("name", metavar="NAME")
     new.add_argument("--directory", metavar="DIR", help="where; sciml-NAME in the current folder by default")
     check = actions.add_parser("check", help="check an installed plugin")
@@ -78,6 +80,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when it worked, 1 when a check failed, 2 for a mistake of the user, 128 + n when signal n stopped it.
     """
     tokens = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that knows ASCII only shows a question mark instead of ending the run.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     try:
         return _run(tokens)
     except BrokenPipeError:
@@ -125,14 +131,13 @@ def _run(tokens: list[str]) -> int:
 
 def _components(kind: str, name: str | None) -> int:
     if kind == "datasets":
+        from sciml.commands.describe import dataset_listing
         from sciml.data import describe_dataset, list_datasets
 
         if name is not None:
             print(describe_dataset(name))
             return 0
-        cards = list_datasets()
-        width = max((len(key) for key in cards), default=0) + 2
-        print("\n".join(f"{key:{width}s}{card.get('title', '')}" for key, card in cards.items()) or "no datasets found")
+        print(dataset_listing(list_datasets()))
         return 0
     from sciml.commands.describe import describe, listing
 

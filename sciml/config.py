@@ -6,42 +6,34 @@ Keys are ``model``, ``data``, ``task``, ``optimizer``, ``scheduler`` (each ``{na
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import yaml
 
+from sciml.commands.arguments import check_arguments, unknown_option
+from sciml.data.strict_yaml import DuplicateKey, load_yaml
 from sciml.errors import ConfigError, unknown_name
 
-__all__ = ["CONFIG_VERSION", "apply_overrides", "check_arguments", "parse_value", "read_config", "refuse_class_path"]
+__all__ = [
+    "CONFIG_VERSION",
+    "VERSION_KEY",
+    "apply_overrides",
+    "check_arguments",
+    "named",
+    "parse_value",
+    "read_config",
+    "refuse_class_path",
+    "section_value",
+]
 
 CONFIG_VERSION = 1
 SECTIONS = ("model", "data", "task", "optimizer", "scheduler", "trainer", "methods", "callbacks")
 _NAMED = ("model", "data", "task", "optimizer", "scheduler")
-_VERSION_KEY = "sciml_config"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which 1e-3 is a number, as everywhere else."""
-
-
-_Loader.yaml_implicit_resolvers = deepcopy(yaml.SafeLoader.yaml_implicit_resolvers)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
-
-
-def _load_yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_Loader)  # a SafeLoader with one more pattern
+VERSION_KEY = "sciml_config"
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
@@ -55,35 +47,43 @@ def read_config(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no configuration {path}.")
     try:
-        config = _load_yaml(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        config = load_yaml(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    keys = f"expected a mapping with the keys {_list(SECTIONS)}."
+    if config is None:
+        raise ConfigError(f"{path} is empty, {keys}")
     if not isinstance(config, dict):
-        raise ConfigError(
-            f"{path} holds a {type(config).__name__}, expected a mapping with the keys {_list(SECTIONS)}."
-        )
-    version = config.pop(_VERSION_KEY, CONFIG_VERSION)
+        raise ConfigError(f"{path} holds {_a_kind(config)}, {keys}")
+    version = config.pop(VERSION_KEY, CONFIG_VERSION)
     if version != CONFIG_VERSION:
-        raise ConfigError(f"{path} has {_VERSION_KEY} {version}, this version of sciml reads {CONFIG_VERSION}.")
-    for key, value in config.items():
-        _check_section(str(key), value, str(path))
-    return config
+        raise ConfigError(f"{path} has {VERSION_KEY} {version}, this version of sciml reads {CONFIG_VERSION}.")
+    return {str(key): section_value(str(key), value, str(path)) for key, value in config.items()}
 
 
-def _check_section(key: str, value: Any, where: str) -> None:
+def _a_kind(value: Any) -> str:
+    return {list: "a list", str: "a text", int: "a number", float: "a number"}.get(type(value), "a single value")
+
+
+def section_value(key: str, value: Any, where: str) -> Any:
+    """The value of a section; a name alone stands for ``{name: ...}``.
+
+    Raises:
+        ConfigError: If there is no such section, or it has another form.
+    """
     if key not in SECTIONS:
-        raise _unknown_option(key, SECTIONS, where)
+        raise unknown_option(key, SECTIONS, where)
+    shown = "empty" if value is None else repr(value)
     if key in ("methods", "callbacks"):
-        if not isinstance(value, list) or not all(isinstance(part, dict) and "name" in part for part in value):
-            raise ConfigError(f"{where}: {key} is {value!r}, expected a list of mappings with a name.")
-    elif not isinstance(value, dict):
-        raise ConfigError(f"{where}: {key} is {value!r}, expected a mapping.")
-
-
-def _unknown_option(key: str, known: Sequence[str], where: str) -> ConfigError:
-    close = get_close_matches(key, known, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    return ConfigError(f"{where}: unknown option {key!r}.{hint} Known: {_list(known)}.")
+        parts = [{"name": part} if isinstance(part, str) else part for part in value] if type(value) is list else None
+        if parts is None or not all(isinstance(part, dict) and "name" in part for part in parts):
+            raise ConfigError(f"{where}: {key} is {shown}, expected a list of mappings with a name.")
+        return parts
+    if key in _NAMED and isinstance(value, str):
+        return {"name": value}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where}: {key} is {shown}, expected a mapping{' or a name' * (key in _NAMED)}.")
+    return value
 
 
 def _list(names: Sequence[str]) -> str:
@@ -98,7 +98,9 @@ def parse_value(text: str) -> Any:
         (0.001, [8, 8], 'fno')
     """
     try:
-        return _load_yaml(text)
+        return load_yaml(text)
+    except DuplicateKey as error:
+        raise ConfigError(f"command line: {text!r}: {error}.") from error
     except yaml.YAMLError:
         return text
 
@@ -130,11 +132,10 @@ def apply_overrides(config: Mapping[str, Any], tokens: Sequence[str]) -> dict[st
         if not rest:
             if key in _NAMED and not isinstance(value, Mapping):
                 continue
-            _check_section(key, value, "command line")
-            result[key] = value
+            result[key] = section_value(key, value, "command line")
             continue
         if section not in SECTIONS or section in ("methods", "callbacks"):
-            raise _unknown_option(f"--{key}", [f"--{name}" for name in SECTIONS], "command line")
+            raise unknown_option(f"--{key}", [f"--{name}" for name in SECTIONS], "command line")
         _assign(result.setdefault(section, {}), rest.split("."), value)
     return result
 
@@ -192,93 +193,6 @@ def import_class(path: str) -> Callable[..., Any]:
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(f"class_path {path!r} cannot be imported: {error}") from error
     return found
-
-
-def check_arguments(where: str, build: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments with the types that a signature asks for.
-
-    Text is converted where the annotation says so (``"0.1"`` to a float, a list to a tuple); arguments that the user
-    left out stay out.
-
-    Args:
-        where: Section of the configuration, for messages.
-        build: Class or function whose signature counts.
-        arguments: What the user gave.
-
-    Raises:
-        ConfigError: If an argument does not exist or has a wrong type.
-
-    Example:
-        >>> def build(width: int, ratio: float = 1.0): ...
-        >>> check_arguments("model", build, {"ratio": 2})
-        {'ratio': 2.0}
-    """
-    from jsonargparse import ArgumentParser
-
-    parameters = inspect.signature(build).parameters
-    known = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return dict(arguments)
-    for name in arguments:
-        if name not in known:
-            raise _unknown_option(f"{where}.{name}", [f"{where}.{other}" for other in known], "configuration")
-    hints = _hints(build)
-    result = dict(arguments)
-    for name, value in arguments.items():
-        built = not isinstance(value, str | int | float | list | tuple | dict | None)
-        if built or _is_component(value) or hints.get(name, Any) is Any:
-            continue
-        plain = _plain_type(hints[name])
-        if plain is None:
-            raise ConfigError(f"{where}.{name} cannot be {value!r}: it takes a component, given as {{name: ...}}.")
-        # Only types of plain data reach the parser: for others it would import whatever a text names.
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_argument(f"--{name}", type=plain)
-        try:
-            result[name] = parser.parse_object({name: value})[name]
-        except Exception as error:
-            raise ConfigError(_type_message(where, name, value, plain)) from error
-    return result
-
-
-def _hints(build: Callable[..., Any]) -> dict[str, Any]:
-    """Annotations of the arguments; without those that cannot be resolved at run time."""
-    try:
-        return get_type_hints(build.__init__ if inspect.isclass(build) else build)
-    except (NameError, TypeError, AttributeError):
-        parameters = inspect.signature(build).parameters
-        return {
-            name: p.annotation
-            for name, p in parameters.items()
-            if p.annotation is not inspect.Parameter.empty and not isinstance(p.annotation, str)
-        }
-
-
-_PLAIN = (int, float, str, bool, type(None), Path, list, tuple, dict)
-
-
-def _plain_type(hint: Any) -> Any:
-    """The part of an annotation that plain data can satisfy, or None: ``list[str] | Callable`` gives ``list[str]``."""
-    if hint is Any or hint in _PLAIN or get_origin(hint) is Literal:
-        return hint
-    parts = [_plain_type(part) for part in get_args(hint) if part is not Ellipsis]
-    if get_origin(hint) in (Union, UnionType):
-        kept = tuple(part for part in parts if part is not None)
-        return Union[kept] if kept else None  # noqa: UP007  (made at run time)
-    containers = (list, tuple, dict, Sequence, Mapping, Iterable)
-    if get_origin(hint) in containers and None not in parts:
-        more = (Ellipsis,) if Ellipsis in get_args(hint) else ()
-        return get_origin(hint)[(*parts, *more)]
-    return None
-
-
-def _is_component(value: Any) -> bool:
-    return isinstance(value, Mapping) and ("name" in value or "class_path" in value)
-
-
-def _type_message(where: str, name: str, value: Any, expected: Any) -> str:
-    text = inspect.formatannotation(expected).replace("typing.", "").replace("collections.abc.", "")
-    return f"{where}.{name} is {value!r}, expected {text}."
 
 
 def named(section: str, config: Mapping[str, Any], known: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:

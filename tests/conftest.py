@@ -1,6 +1,7 @@
 """Fixtures that several test folders share."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from hypothesis import settings
 from torch import nn
 
 from sciml.data import Dataset, Split
+from sciml.registry import KINDS, registry
 from sciml.spaces import DataSpec, FieldSpec, RegularGrid
 
 # First calls compile and allocate, which says nothing about the code; in CI every run draws the same examples.
@@ -18,6 +20,15 @@ settings.load_profile("sciml")
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _same_registries() -> Iterator[None]:
+    """A component that a test registers is gone after it."""
+    before = {kind: dict(registry(kind)._registered) for kind in KINDS}
+    yield
+    for kind, registered in before.items():
+        registry(kind)._registered = registered
 
 
 @pytest.fixture

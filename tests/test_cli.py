@@ -17,6 +17,8 @@ import yaml
 from sciml import load, load_dataset
 from sciml.cli import main
 from sciml.config import read_config
+from sciml.registry import registry
+from sciml.tasks import OperatorRegression
 from sciml.train import RunFolder
 
 SMALL = ["--model", "fno", "--model.modes", "[4, 4]", "--model.hidden_channels", "8", "--data", "darcy-small"]
@@ -52,7 +54,7 @@ def test_fit_trains_prints_and_fills_the_run_folder(capsys: pytest.CaptureFixtur
     names = {str(path.relative_to("run")) for path in Path("run").rglob("*") if path.is_file()}
     assert names == {
         "config.yaml", "metrics.csv", "metrics.json", "model.safetensors", "checkpoints/last.pt",
-        "history.png", "prediction.png",
+        "history.png", "prediction.png", ".sciml-run",
     }  # fmt: skip
     report = json.loads(Path("run/metrics.json").read_text())
     data = load_dataset("darcy-small")
@@ -126,7 +128,10 @@ def test_every_model_of_the_core_trains_by_name() -> None:
         (["fit", "--model", "fnoo", *SMALL[2:], *SHORT], "Did you mean 'fno'"),
         (["fit", *SMALL, *SHORT, "--data", "darcy-smal"], "darcy-small"),
         (["fit", *SMALL, *SHORT, "--model.hidden_chanels", "3"], "Did you mean 'model.hidden_channels'"),
-        (["fit", *SMALL, *SHORT, "--model.hidden_channels", "many"], "model.hidden_channels is 'many', expected int"),
+        (
+            ["fit", *SMALL, *SHORT, "--model.hidden_channels", "many"],
+            "model.hidden_channels is 'many', expected an integer.",
+        ),
         (["fit", *SMALL, *SHORT, "--trainer.max_step", "3"], "Did you mean 'trainer.max_steps'"),
         (["fit", *SMALL, *SHORT, "--trainer.batch_size", "0"], "batch_size is 0"),
         (["fit", *SMALL, *SHORT, "--trainer.clip_norm", "large"], "trainer.clip_norm is 'large'"),
@@ -142,6 +147,23 @@ def test_every_model_of_the_core_trains_by_name() -> None:
         (["fit", *SMALL, "--trainer.run_dir", "run"], "max_epochs or --trainer.max_steps"),
         (["fit", *SMALL, *SHORT, "--resume", "--overwrite"], "choose one"),
         (["fit", *SHORT, "--data", "darcy-small"], "no model"),
+        (["fit"], "no model: give --model NAME (sciml models lists them); no data: "),
+        (["fit"], "no length: give --trainer.max_epochs or --trainer.max_steps. sciml fit --help lists"),
+        (["fit", "--model", "fno", "--model.hidden_chanels", "3"], "Did you mean 'model.hidden_channels'"),
+        (["fit", "--trainer.max_epoch", "3"], "Did you mean 'trainer.max_epochs'"),
+        (["fit", "--optimizer", "adam", "--optimizer.rate", "1"], "no argument rate"),
+        (
+            ["fit", *SMALL, *SHORT, "--optimizer", "adam", "--optimizer.lr", "fast"],
+            "optimizer.lr is 'fast', expected a",
+        ),
+        (["fit", *SMALL, *SHORT, "--optimizer", "adam", "--optimizer.lr", "-1"], "Invalid learning rate"),
+        (["fit", *SMALL, *SHORT, "--scheduler", "step"], "scheduler step needs step_size"),
+        (["fit", *SMALL, *SHORT, "--data.validation", "many"], "data.validation is 'many', expected a number of sam"),
+        (["fit", *SMALL, *SHORT, "--data.validaton", "3"], "Did you mean 'validation'"),
+        (["fit", *SMALL[:6], "--data", "problem", "--data.train", "x", *SHORT], "data.train is 'x', expected an int"),
+        (["fit", *SMALL[:2], "--model.modes", "[0, 4]", *SMALL[-2:], *SHORT], "model"),
+        (["fit", *SMALL, *SHORT, "--trainer.devices", "none"], "trainer cannot be built with devices='none'"),
+        (["fit", *SMALL, *SHORT, "--model.inputs", "x"], "model.inputs is 'x', expected a mapping"),
         (["test", "nothing"], "there is no run folder nothing"),
         (["predict", "nothing", "--data", "x.pt", "--out", "y.npz"], "there is no run folder nothing"),
         (["models", "fnoo"], "Did you mean 'fno'"),
@@ -228,8 +250,9 @@ def test_listings_and_descriptions(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "fno"]) == 0
     described = capsys.readouterr().out
     assert all(word in described for word in ("hidden_channels", "required", "parameters", "flops", "Apache-2.0"))
+    assert "real numbers that are trained; a complex parameter counts as two" in described
+    assert not {"`", "\\"} & set(described)
     assert main(["problems"]) == 0
-    assert "no problems are installed" in capsys.readouterr().out
 
 
 def test_every_listed_component_has_a_summary(capsys: pytest.CaptureFixture[str]) -> None:
@@ -283,3 +306,167 @@ def test_sigterm_saves_and_the_printed_command_goes_on() -> None:
     write("shorter.yaml", config)
     assert main(["fit", "shorter.yaml", "--resume"]) == 0
     assert RunFolder("run").rows()[-1]["step"] == steps + 2
+
+
+class _Mean(OperatorRegression):
+    def metrics(self) -> Any:
+        return {"mean_error": lambda prediction, batch, split: (prediction - batch["y"]).flatten(1).mean(1).abs()}
+
+
+class _Silent(OperatorRegression):
+    def metrics(self) -> Any:
+        return {}
+
+
+class _OfModelsOnly(OperatorRegression):
+    """A metric that only predictions of the model have."""
+
+    def metrics(self) -> Any:
+        def own(prediction: Any, batch: Any, split: Any) -> Any:
+            if prediction.std() < 1e-3:
+                raise KeyError("nothing to see")
+            return prediction.flatten(1).std(1)
+
+        return {"own": own}
+
+
+def test_a_task_without_the_usual_metrics_is_evaluated_by_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, task in (("mean-for-test", _Mean), ("silent-for-test", _Silent), ("own-for-test", _OfModelsOnly)):
+        registry("tasks").register(name)(task)
+    assert main(["fit", *SMALL, *SHORT, "--task", "mean-for-test", "--trainer.run_dir", "run"]) == 0
+    printed = capsys.readouterr().out
+    assert "mean_error (mean ± standard error over test samples)" in printed
+    assert "training mean" in printed
+    report = json.loads(Path("run/metrics.json").read_text())
+    assert set(report["test_16"]) == {"mean_error", "mean_error_se"}
+    assert set(report["baselines"]["training mean"]["test_16"]) == {"mean_error", "mean_error_se"}
+    assert main(["test", "run"]) == 0
+    assert main(["predict", "run", "--data", "darcy-small", "--split", "test_16", "--out", "p.npz"]) == 0
+    assert "mean_error against the file" in capsys.readouterr().out
+    assert main(["fit", *SMALL, *SHORT, "--task", "silent-for-test", "--trainer.run_dir", "silent"]) == 0
+    assert "the task has no metrics" in capsys.readouterr().out
+    assert main(["fit", *SMALL, *SHORT, "--task", "own-for-test", "--trainer.run_dir", "own"]) == 0
+
+
+def test_another_resolution_without_a_grid_leaves_a_gap_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path("waves")
+    folder.mkdir()
+    for name, points in (("train", 16), ("fine", 32)):
+        x = torch.randn(20, points)
+        np.savez(folder / f"{name}.npz", x=x, y=2 * x)
+    card = {
+        "name": "waves", "task": "operator", "source": "the test", "licence": "CC0", "format": "plain",
+        "fields": {"x": {"role": "input"}, "y": {"role": "target"}},
+        "splits": {"train": {"file": "train.npz"}, "test_fine": {"file": "fine.npz"}},
+    }  # fmt: skip
+    write("waves/card.yaml", card)
+    model = ["--model", "fno", "--model.modes", "[4]", "--model.hidden_channels", "4"]
+    assert main(["fit", *model, "--data", "waves", *SHORT, "--trainer.run_dir", "run"]) == 0
+    rows = {line.rsplit(maxsplit=1)[0].strip(): line for line in capsys.readouterr().out.splitlines()}
+    assert rows["training mean"].endswith("-")
+    assert json.loads(Path("run/metrics.json").read_text())["test_fine"]["relative_l2"] > 0
+
+
+def test_a_plain_file_trains_and_the_run_is_tested_from_another_folder(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = torch.rand(12, 1, 8, 8)
+    np.savez("mine.npz", x=x, y=x.flip(-1))
+    write("run.yaml", {"model": "fno", "data": "mine.npz", "trainer": {"max_steps": 2, "progress": False}})
+    assert main(["fit", "run.yaml", "--model.modes", "[2, 2]", "--model.hidden_channels", "4"]) == 0
+    stored = Path("runs/run/config.yaml").read_text()
+    assert stored.startswith("sciml_config: 1\n")
+    assert read_config("runs/run/config.yaml")["data"]["name"] == str(Path("mine.npz").absolute())
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert main(["test", "../runs/run"]) == 0
+
+
+def test_runs_on_files_of_one_stem_do_not_share_a_folder() -> None:
+    x = torch.rand(12, 8, 8)
+    np.savez("mine.npz", x=x, y=x)
+    torch.save({"x": x, "y": x}, "mine.pt")
+    for name in ("mine.npz", "mine.pt"):
+        assert main(["fit", *SMALL[:6], "--data", name, *SHORT]) == 0
+    assert {path.name for path in Path("runs").iterdir()} == {"fno-mine-npz", "fno-mine-pt"}
+
+
+def test_predict_takes_files_without_a_target_and_one_split_of_a_dataset(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", *SMALL, *SHORT, "--trainer.run_dir", "run"]) == 0
+    x = torch.rand(3, 1, 16, 16)
+    np.savez("new.npz", x=x)
+    torch.save({"x": x}, "new.pt")
+    expected = load("run")(x=x).numpy()
+    for name in ("new.npz", "new.pt"):
+        assert main(["predict", "run", "--data", name, "--out", "out.npz"]) == 0
+        with np.load("out.npz") as arrays:
+            assert set(arrays) == {"x", "prediction"}
+            np.testing.assert_allclose(arrays["prediction"], expected, rtol=1e-5, atol=1e-6)
+    common = ["predict", "run", "--out", "out.npz", "--data"]
+    assert main([*common, "darcy-small", "--split", "test_32"]) == 0
+    with np.load("out.npz") as arrays:
+        assert arrays["prediction"].shape == (50, 1, 32, 32)
+    capsys.readouterr()
+    line = fails([*common, "darcy-small"], capsys)
+    assert "train (1000 samples), test_16 (50 samples), test_32 (50 samples): choose one with --split" in line
+    assert "unknown split 'tset'" in fails([*common, "darcy-small", "--split", "tset"], capsys)
+    assert "without splits" in fails([*common, "new.pt", "--split", "test"], capsys)
+    for shape in [(3, 16), (3, 2, 16, 16)]:
+        np.savez("wrong.npz", x=np.zeros(shape))
+        assert f"the shape {(shape[0], *shape[1:])}" in fails([*common, "wrong.npz"], capsys) or len(shape) == 2
+    np.savez("wrong.npz", u=np.zeros((3, 16)), coords=np.zeros((16, 1)))
+    assert "the model was trained on 'x'" in fails([*common, "wrong.npz"], capsys)
+    assert main(["fit", *SHORT, "--model", "mlp", "--data", "darcy-small", "--trainer.run_dir", "mlp"]) == 0
+    capsys.readouterr()
+    np.savez("wrong.npz", x=np.zeros((3, 1, 20, 20)))
+    line = fails(["predict", "mlp", "--out", "out.npz", "--data", "wrong.npz"], capsys)
+    assert "wrong.npz (x (3, 1, 20, 20))" in line
+
+
+def test_complex_data_are_refused_instead_of_losing_their_imaginary_part(capsys: pytest.CaptureFixture[str]) -> None:
+    x = torch.randn(8, 1, 8, 8, dtype=torch.complex64)
+    torch.save({"x": x, "y": x.real.clone()}, "mine.pt")
+    line = fails(["fit", *SMALL[:6], "--data", "mine.pt", *SHORT], capsys)
+    assert "x holds complex numbers (complex64)" in line
+    assert "two channels" in line
+
+
+def run_here(tokens: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **options.pop("env", {})}
+    return subprocess.run([sys.executable, "-m", "sciml", *tokens], env=environment, **options)
+
+
+def test_a_terminal_that_knows_ascii_only_ends_nothing() -> None:
+    ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = run_here(["fit", *SMALL, *SHORT], env=ascii_only, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert b"mean ? standard error" in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_behind_the_output_costs_no_run() -> None:
+    with open("/dev/full", "w") as full:
+        done = run_here(["fit", *SMALL, *SHORT, "--trainer.run_dir", "run"], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 0, done.stderr
+    assert b"the output cannot be written" in done.stderr
+    assert {"model.safetensors", "metrics.json", "prediction.png"} <= {path.name for path in Path("run").iterdir()}
+
+
+def test_listings_say_why_a_dataset_is_not_available(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "waves").mkdir()
+    write("waves/card.yaml", {"name": "waves"})
+    monkeypatch.setenv("SCIML_DATA", str(tmp_path))
+    assert main(["datasets"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("waves"))
+    assert "not available: " in line
+    assert "lacks task" in line
+
+
+def test_plugins_new_says_what_it_writes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["plugins", "new", "--help"])
+    assert "a package with a model, its tests, an example and a README" in " ".join(capsys.readouterr().out.split())
+    assert main(["plugins", "new", "heat", "--directory", "a folder"]) == 0
+    assert "pip install -e 'a folder'" in capsys.readouterr().out

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from sciml.commands.arguments import type_words
 from sciml.commands.run import build_run
-from sciml.config import apply_overrides, check_arguments, parse_value, refuse_class_path
+from sciml.config import apply_overrides, check_arguments, parse_value, read_config, refuse_class_path
 from sciml.data import Dataset
 from sciml.errors import ConfigError
 from sciml.nn import MLP
@@ -47,14 +48,18 @@ def test_values_are_read_as_yaml_or_text(text: str, value: Any) -> None:
 
 
 def test_types_are_converted_or_refused() -> None:
-    def build(width: int, rate: float = 0.1, sizes: Sequence[int] = (1,), mode: str = "a", flag: bool = False) -> None:
+    def build(
+        width: int, rate: float = 0.1, sizes: Sequence[int] = (1,), limit: int | None = None, flag: bool = False
+    ) -> None:
         """Nothing."""
 
     assert check_arguments("model", build, {"rate": 1, "sizes": [2, 3]}) == {"rate": 1.0, "sizes": [2, 3]}
     for arguments, message in [
-        ({"width": "wide"}, r"model\.width is 'wide', expected int"),
-        ({"flag": 3.5}, r"model\.flag is 3\.5, expected bool"),
-        ({"sizes": ["a"]}, r"model\.sizes"),
+        ({"width": "wide"}, r"model\.width is 'wide', expected an integer"),
+        ({"flag": 3.5}, r"model\.flag is 3\.5, expected true or false"),
+        ({"sizes": ["a"]}, r"model\.sizes is \['a'\], expected a list of integers\."),
+        ({"limit": "x"}, r"model\.limit is 'x', expected an integer or null\."),
+        ({"width": None}, r"model\.width is null, expected an integer\."),
         ({"wdith": 3}, r"Did you mean 'model\.width'"),
     ]:
         with pytest.raises(ConfigError, match=message):
@@ -124,3 +129,96 @@ def test_the_weights_of_a_run_depend_on_its_seed_alone(line_data: Dataset) -> No
     torch.rand(7)
     assert torch.equal(a, first_weight(0))
     assert not torch.equal(a, first_weight(1))
+
+
+def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("model:\n  name: fno\n  modes: 8\n  modes: 12\n")
+    with pytest.raises(ConfigError, match=r"run\.yaml .*the key 'modes' stands twice, in line 3 and in line 4"):
+        read_config(path)
+    with pytest.raises(ConfigError, match=r"command line: .*'eta' stands twice"):
+        apply_overrides({}, ["--methods", "[{name: gradient-noise, eta: 1, eta: 2}]"])
+    path.write_text("data: &a {name: d, seed: 1}\nmodel: {<<: *a, name: fno}\n")
+    assert read_config(path)["model"] == {"name": "fno", "seed": 1}
+
+
+def test_a_name_alone_stands_for_a_section(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("model: fno\ndata: mine.pt\nmethods: [gradient-noise]\n")
+    assert read_config(path) == {
+        "model": {"name": "fno"},
+        "data": {"name": "mine.pt"},
+        "methods": [{"name": "gradient-noise"}],
+    }
+    for text, message in [
+        ("trainer: fast", "trainer is 'fast', expected a mapping"),
+        ("model: 3", "model is 3, expected a mapping or a name"),
+        ("model:", "model is empty, expected a mapping or a name"),
+        ("", "run.yaml is empty"),
+        ("# only a comment", "run.yaml is empty"),
+        ("fno", "holds a text"),
+    ]:
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=message):
+            read_config(path)
+
+
+def test_types_are_said_in_words() -> None:
+    for hint, words in [
+        (float | None, "a number or null"),
+        (list[str], "a list of texts"),
+        (int | Sequence[int], "an integer or a list of integers"),
+        (tuple[int, int], "a list of 2: an integer, an integer"),
+        (Literal["min", "max"] | None, "'min' or 'max' or null"),
+        (dict[str, int], "a mapping"),
+        (Sequence[int | None], "a list of items, each an integer or null"),
+    ]:
+        assert type_words(hint) == words
+
+
+def test_the_refusal_of_a_constructor_names_section_and_arguments(line_data: Dataset) -> None:
+    class Odd(nn.Linear):
+        def __init__(self, width: int = 8) -> None:
+            if width % 2:
+                raise ValueError("the width must be even")
+            super().__init__(width, 8)
+
+    registry("models").register("odd-for-test")(ModelSpec(Odd, inputs={"input": "x"}))
+    trainer = {"max_steps": 1, "progress": False}
+    with pytest.raises(ConfigError, match="model odd-for-test cannot be built with width=3: the width must be even"):
+        build_run({"model": {"name": "odd-for-test", "width": 3}, "trainer": trainer}, line_data)
+    with pytest.raises(ConfigError, match=r"model fno cannot be built with modes=\[4, 4\]"):
+        build_run({"model": {"name": "fno", "modes": [4, 4]}, "trainer": trainer}, line_data)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "message"),
+    [
+        ({"monitor": "val_loss"}, r"trainer\.monitor is 'val_loss', expected a column.*train/loss, val/METRIC"),
+        ({"monitor": "loss"}, r"trainer\.monitor is 'loss'"),
+        ({"loggers": ["nothing"]}, "trainer.loggers names 'nothing'"),
+    ],
+)
+def test_a_column_that_the_log_cannot_have_is_found_before_training(
+    trainer: dict[str, Any], message: str, line_data: Dataset
+) -> None:
+    config = {"model": {"name": "fno", "modes": [3], "hidden_channels": 4}, "trainer": {"max_steps": 1, **trainer}}
+    with pytest.raises(ConfigError, match=message):
+        build_run(config, line_data)
+
+
+def test_a_monitor_without_a_validation_split_names_the_way_out(line_data: Dataset) -> None:
+    bare = Dataset({"train": line_data.train}, line_data.spec, "line")
+    callbacks = [{"name": "early-stopping", "monitor": "val/relative_l2"}]
+    config = {"model": {"name": "fno", "modes": [3]}, "trainer": {"max_steps": 1}, "callbacks": callbacks}
+    with pytest.raises(
+        ConfigError, match=r"EarlyStopping\.monitor .*line has no split for validation.*data\.validation"
+    ):
+        build_run(config, bare)
+
+
+def test_a_tracker_that_is_not_installed_is_named(line_data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sciml.commands.run.find_spec", lambda name: None)
+    config = {"model": {"name": "fno", "modes": [3]}, "trainer": {"max_steps": 1, "loggers": ["wandb"]}}
+    with pytest.raises(ConfigError, match=r"wandb, which is not installed: pip install"):
+        build_run(config, line_data)

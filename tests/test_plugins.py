@@ -150,6 +150,82 @@ def test_check_finds_a_module_that_changes_the_state_everybody_shares(site):
     assert "dtype" in checks["import q_loud changes nothing"].message
 
 
+TRIED = """
+import torch
+from sciml.data import Split
+from sciml.tasks import OperatorRegression
+from sciml.train import Method
+
+class Good(Method):
+    name = "good"
+    def on_unscaled_gradients(self, context):
+        for parameter in context.model.parameters():
+            parameter.grad.mul_(0.5)
+
+class Forgets(Method):
+    name = "forgets"
+    def setup(self, model, seed, total_steps):
+        self.factor = 1.0
+    def on_unscaled_gradients(self, context):
+        self.factor *= 0.5
+        for parameter in context.model.parameters():
+            parameter.grad.mul_(self.factor)
+
+class Raises(Method):
+    def on_batch_start(self, context):
+        raise RuntimeError("no such device")
+
+class Needs(Method):
+    def __init__(self, rate):
+        self.rate = rate
+
+class Shifted(OperatorRegression):
+    def metrics(self):
+        return {"largest": lambda prediction, batch, split: (prediction - batch["y"]).abs().flatten(1).amax(1)}
+
+class Loses(OperatorRegression):
+    def setup(self, dataset):
+        super().setup(dataset)
+        self.offset = dataset.train["y"].mean() + 1
+    def restore(self, state):
+        super().restore(state)
+        self.offset = 0.0
+    def predict(self, model, batch):
+        return super().predict(model, batch) + self.offset
+"""
+
+
+@pytest.mark.slow
+def test_check_trains_resumes_and_loads_with_each_method_and_task(site):
+    install(site, "q-tried", {}, {"q_tried": TRIED})
+    lines = "".join(f"{name.lower()} = q_tried:{name}\n" for name in ("Good", "Forgets", "Raises", "Needs"))
+    tasks = "".join(f"{name.lower()} = q_tried:{name}\n" for name in ("Shifted", "Loses"))
+    entry_points = f"[sciml.methods]\n{lines}[sciml.tasks]\n{tasks}"
+    (site / "q_tried-1.0.dist-info" / "entry_points.txt").write_text(entry_points)
+    refresh()
+    checks = {check.name: check for check in check_plugin("q-tried", timeout=300)}
+    assert checks["methods/good: trains"].ok
+    assert checks["methods/good: resumes"].ok
+    assert not checks["methods/forgets: resumes"].ok
+    assert "belongs into the state" in checks["methods/forgets: resumes"].message
+    assert "RuntimeError: no such device" in checks["methods/raises: trains"].message
+    assert not checks["methods/raises: trains"].ok
+    assert checks["methods/needs: trains"].message == "not tried: it needs rate"
+    assert checks["tasks/shifted: trains"].ok
+    assert checks["tasks/shifted: resumes"].ok
+    assert checks["tasks/shifted: is loaded again"].ok
+    assert not checks["tasks/loses: is loaded again"].ok
+
+
+def test_the_cause_of_a_crash_is_the_error_not_what_follows_it(site):
+    words = "ValueError: the licence has expired\\nnoise of a library\\n"
+    source = f"import os, sys\nsys.stderr.write('{words}')\nos._exit(3)"
+    install(site, "q-noisy", {"a": "q_noisy:thing"}, {"q_noisy": source})
+    refresh()
+    (row,) = list_plugins(["q-noisy"], timeout=60)
+    assert row.cause == "the process ended with exit code 3: ValueError: the licence has expired"
+
+
 def test_check_of_an_unknown_plugin_suggests_the_installed_ones(site, capsys):
     install(site, "q-heat", {"a": "builtins:dict"}, {})
     refresh()

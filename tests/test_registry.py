@@ -225,10 +225,10 @@ def test_registering_by_hand_refuses_installed_names_unless_told():
 
 def test_only_what_can_be_called_can_be_created():
     formats = Registry("sciml.formats")
-    formats.register("plain")(42)
-    assert formats.load("plain") == 42
-    with pytest.raises(ConfigError, match=r"'plain' is a finished int: load\('plain'\)"):
-        formats.create("plain")
+    formats.register("finished")(42)
+    assert formats.load("finished") == 42
+    with pytest.raises(ConfigError, match=r"'finished' is a finished int: load\('finished'\)"):
+        formats.create("finished")
 
 
 def test_an_unmodified_foreign_class_works_through_a_model_spec():

@@ -12,7 +12,7 @@ from typing import Any
 
 from sciml.registry import Entry, registry
 
-__all__ = ["arguments_text", "describe", "listing", "summary"]
+__all__ = ["arguments_text", "dataset_listing", "describe", "listing", "plain_doc", "summary"]
 
 
 def listing(kind: str) -> str:
@@ -23,10 +23,33 @@ def listing(kind: str) -> str:
     width = max(len(name) for name in entries) + 2
     lines = []
     for name, entry in entries.items():
-        text = f"not available: {entry.error}" if entry.error else summary(entry)
+        cause = entry.error or _why_unavailable(entry)
+        text = f"not available: {cause}" if cause else summary(entry)
         origin = "" if entry.dist in ("sciml", "") else f"  [{entry.dist} {entry.version}]"
         lines.append(f"{name:{width}s}{text}{origin}")
     return "\n".join(lines)
+
+
+def dataset_listing(cards: Mapping[str, Mapping[str, Any]]) -> str:
+    """One line for every dataset: name, and the title of its card or why the card cannot be read."""
+    entries = registry("datasets")
+    lines = []
+    for name, card in cards.items():
+        text = f"not available: {card['error']}" if "error" in card else card.get("title", "")
+        if not text and name in entries:
+            text = summary(entries[name]) or str(card.get("source", ""))
+        lines.append(f"{name:{max(map(len, cards)) + 2}s}{text}".rstrip())
+    return "\n".join(lines) or "no datasets found"
+
+
+def _why_unavailable(entry: Entry) -> str:
+    """A module that is not there is seen without an import."""
+    module = entry.value.partition(":")[0].strip()
+    try:
+        missing = bool(entry.dist) and _source(module) is None and find_spec(module.partition(".")[0]) is None
+    except (ImportError, ValueError):
+        missing = True
+    return f"there is no module {module}; reinstall {entry.dist}" if missing else ""
 
 
 def summary(entry: Entry) -> str:
@@ -74,7 +97,10 @@ def describe(kind: str, name: str) -> str:
     loaded = registry(kind).load(name)
     build = getattr(loaded, "build", loaded)
     origin = f"{entry.dist} {entry.version}" if entry.dist else "registered in this process"
-    parts = [f"{kind.removesuffix('s')} {name}: {entry.value} ({origin})", inspect.getdoc(build) or "no documentation"]
+    parts = [
+        f"{kind.removesuffix('s')} {name}: {entry.value} ({origin})",
+        plain_doc(inspect.getdoc(build) or "") or "no documentation",
+    ]
     if callable(build):
         parts.append(f"arguments:\n{arguments_text(build)}")
     licence = _licence(entry)
@@ -132,8 +158,67 @@ def _explanations(doc: str) -> dict[str, str]:
 
 
 def _plain_text(text: str) -> str:
-    """Without the roles and quotes of reStructuredText."""
-    return re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("``", "")
+    """Without the roles, quotes and formulas of reStructuredText.
+
+    Example:
+        >>> _plain_text(r"The width :math:`p \\in [0, 1)` of ``branch``, see :class:`~torch.nn.Module`.")
+        'The width p in [0, 1) of branch, see torch.nn.Module.'
+    """
+    text = re.sub(r":math:`([^`]*)`", lambda found: _plain_formula(found[1]), text)
+    text = re.sub(r":[\w:]+:`~?([^`<]*?)(?:\s*<[^`]*>)?`", r"\1", text)
+    return text.replace("``", "").replace("**", "")
+
+
+_COMMANDS = {
+    "mapsto": "->", "to": "->", "rightarrow": "->", "leftarrow": "<-", "leq": "<=", "le": "<=", "geq": ">=", "ge": ">=",
+    "neq": "!=", "cdot": "*", "times": "x", "odot": "*", "approx": "~", "sim": "~", "infty": "inf", "ldots": "...",
+    "dots": "...", "cdots": "...", "circ": "o", "partial": "d", "nabla": "grad", "int": "integral", "langle": "<",
+    "rangle": ">",
+} | dict.fromkeys(("quad", "qquad"), " ")  # fmt: skip
+_COMMANDS |= dict.fromkeys(("left", "right", "big", "Big", "bigl", "bigr", "bigg", "displaystyle"), "")
+
+
+def _plain_formula(formula: str) -> str:
+    """A LaTeX formula as one types it: commands become words, groups parentheses only where they are needed.
+
+    Example:
+        >>> _plain_formula(r"\\frac{u - \\mu}{\\sigma} + \\mathrm{GELU}(W_{1} \\, h)")
+        '(u - mu)/(sigma) + GELU(W_1 h)'
+    """
+    group = r"\{((?:[^{}]|\{[^{}]*\})*)\}"
+    text = " ".join(formula.split())
+    text = re.sub(r"\\(?:mathrm|mathbf|mathbb|mathcal|mathsf|text|operatorname|boldsymbol|bm)\s*" + group, r"\1", text)
+    text = re.sub(r"\\(?:bar|hat|tilde|vec|overline)\s*(?:" + group + r"|\\?(\w+))", lambda m: m[1] or m[2], text)
+    for _ in range(2):  # a fraction within a fraction
+        text = re.sub(r"\\[dt]?frac\s*" + group + r"\s*" + group, r"(\1)/(\2)", text)
+        text = re.sub(r"\\sqrt\s*" + group, r"sqrt(\1)", text)
+    text = re.sub(r"([_^])\{([^{}\s]{1,2})\}", r"\1\2", text)
+    text = re.sub(r"([_^])\{([^{}]*)\}", r"\1(\2)", text)
+    text = text.replace("\\|", "||").replace("\\\\", "; ").replace("&", "")
+    text = re.sub(r"\\[,;:! ]", " ", text)
+    text = re.sub(r"\\([{}_%#$])", r"\1", text)
+    text = re.sub(r"\\([A-Za-z]+)", lambda found: _COMMANDS.get(found[1], found[1]), text)
+    text = re.sub(r"(?<!\\)[{}]", "", text)
+    return " ".join(text.split())
+
+
+def plain_doc(doc: str) -> str:
+    """A docstring as plain text: no directives, roles or LaTeX, and none of its examples."""
+    doc = re.split(r"(?m)^Example:\n", doc)[0]
+
+    def block(found: re.Match[str]) -> str:
+        return f"\n{found[1]}    {_plain_formula(found[2])}\n"
+
+    doc = re.sub(r"(?m)^\n?([ ]*)\.\. math::[ ]*((?:.*)(?:\n(?:\1[ ]+.+|[ ]*(?=\n\1[ ]{3,}\S)))*)\n?", block, doc)
+    return _plain_text(re.sub(r"\n{3,}", "\n\n", doc)).strip()
+
+
+_SIZES = {
+    "parameters": "real numbers that are trained; a complex parameter counts as two",
+    "parameters_complex_once": "the same with a complex parameter counted as one, as some papers do",
+    "bytes": "memory of parameters and buffers",
+    "flops": "floating-point operations of one forward pass on the example",
+}
 
 
 def _model_size(name: str) -> str:
@@ -147,4 +232,6 @@ def _model_size(name: str) -> str:
     arguments, batch = spec.example()
     cost = model_complexity(spec.build(**arguments), batch, spec.inputs)
     shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
-    return f"example ({shown}):\n" + "\n".join(f"  {key:20s} {value}" for key, value in cost.items())
+    return f"example ({shown}):\n" + "\n".join(
+        f"  {key:24s} {value:<12d} {_SIZES.get(key, '')}".rstrip() for key, value in cost.items()
+    )

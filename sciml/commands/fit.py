@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import platform
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sciml.commands.report import TITLES, draw, error_table, evaluate_run, headline, sample_errors
 from sciml.config import apply_overrides, read_config, refuse_class_path
-from sciml.errors import ConfigError, DataFormatError
+from sciml.errors import ConfigError
 
 __all__ = ["fit", "predict", "test"]
 
 FIT_HELP = """\
 usage: sciml fit [CONFIG] [--section.argument VALUE ...] [--resume] [--overwrite] [--allow-class-path]
 
-Train a model from a configuration file, from options, or from both; options win.
+Train a model from a configuration file, from options, or from both; options win. Needed are a model, data and a length.
+Without trainer.run_dir the run is written to runs/CONFIG, or to runs/MODEL-DATA where there is no configuration file.
 
 sections:
   model       --model NAME, --model.ARGUMENT VALUE        sciml models lists them, sciml models NAME describes one
@@ -51,40 +54,70 @@ def fit(tokens: list[str]) -> int:
         return 0
     if not switches["allow-class-path"]:
         refuse_class_path(config)
+    from sciml.commands.run import build_run, check_config
+    from sciml.train.build import construct
+
+    # What is wrong comes before what is missing: a misspelt option is often both.
+    check_config(config)
+    _refuse_missing(config)
     trainer = config.setdefault("trainer", {})
     if not trainer.get("run_dir"):
         trainer["run_dir"] = f"runs/{_run_name(path, config)}"
-    if not (trainer.get("max_epochs") or trainer.get("max_steps")):
-        raise ConfigError("no length: give --trainer.max_epochs or --trainer.max_steps.")
     if switches["resume"] and switches["overwrite"]:
         raise ConfigError("--resume continues a run and --overwrite replaces it: choose one.")
     # The stored configuration must not replace a run when it is used again.
     trainer.pop("overwrite", None)
 
-    from sciml.commands.run import build_run
-
     run = build_run(config)
     run.trainer.overwrite = switches["overwrite"]
+    names = ("accelerator", "devices", "num_nodes", "strategy", "precision")
+    construct("trainer", lambda **_: run.trainer.engine, **{name: trainer[name] for name in names if name in trainer})
     if run.trainer.is_main:
-        print(_opening(run), flush=True)
+        _say(_opening(run))
     result = run.fit(resume="auto" if switches["resume"] else None)
     if not run.trainer.is_main:
         run.trainer.test(run.model, run.data, run.task)
         return 0
-    report = _evaluate(run)
+    report = evaluate_run(run)
     report["seconds"] = result.seconds
     assert run.trainer.run is not None
     run.trainer.run.write_metrics(report)
-    print(_table(report, run.config["model"].get("name", "model")))
-    print(
-        f"{report['parameters']} parameters, {result.steps} steps, {result.seconds:.1f} s of training in this process"
-    )
+    _say(error_table(report, run.config["model"].get("name", "model"), headline(run.task)))
+    _say(f"{report['parameters']} parameters, {result.steps} steps, {result.seconds:.1f} s of training in this process")
     if result.stop_reason:
-        print(f"stopped early: {result.stop_reason}")
-    print(f"run folder: {run.trainer.run.path}")
-    for figure in _draw(run, report):
-        print(f"picture:    {figure}")
+        _say(f"stopped early: {result.stop_reason}")
+    _say(f"run folder: {run.trainer.run.path}")
+    for figure in draw(run, report):
+        _say(f"picture:    {figure}")
     return 0
+
+
+def _refuse_missing(config: Mapping[str, Any]) -> None:
+    """Everything that a run lacks, in one line."""
+    model, data, trainer = (config.get(section) or {} for section in ("model", "data", "trainer"))
+    missing = []
+    if not (isinstance(model.get("name"), str) or "class_path" in model):
+        missing.append("no model: give --model NAME (sciml models lists them)")
+    if not isinstance(data.get("name"), str):
+        missing.append("no data: give --data NAME_OR_PATH (sciml datasets)")
+    if not (trainer.get("max_epochs") or trainer.get("max_steps")):
+        missing.append("no length: give --trainer.max_epochs or --trainer.max_steps")
+    if missing:
+        raise ConfigError(f"{'; '.join(missing)}. sciml fit --help lists all options.")
+
+
+def _say(text: str) -> None:
+    """Print, and go on where nobody listens: a closed pipe or a full disk must not cost a run."""
+    try:
+        print(text, flush=True)
+    except (OSError, ValueError) as error:
+        try:
+            # What is left in the buffer must not fail again when the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            reason = getattr(error, "strerror", None) or error
+            print(f"sciml: the output cannot be written ({reason}); the run goes on", file=sys.stderr, flush=True)
+        except (OSError, ValueError):
+            return
 
 
 def _opening(run: Any) -> str:
@@ -106,8 +139,9 @@ def _run_name(path: str | None, config: Mapping[str, Any]) -> str:
     if path is not None:
         stem = Path(path).stem
         return Path(path).parent.name if stem == "config" else stem
-    parts = [str((config.get(key) or {}).get("name", "")) for key in ("model", "data")]
-    return "-".join(Path(part).stem for part in parts if part) or "run"
+    parts = [Path(str((config.get(key) or {}).get("name", ""))).name for key in ("model", "data")]
+    # mine.pt and mine.h5 are different data.
+    return "-".join(part.replace(".", "-").replace(":", "-") for part in parts if part) or "run"
 
 
 def _print_arguments(config: Mapping[str, Any]) -> None:
@@ -121,105 +155,6 @@ def _print_arguments(config: Mapping[str, Any]) -> None:
         if name:
             build = model_spec(name).build if kind == "models" else registry(kind).load(name)
             print(f"\n{section} {name}:\n{arguments_text(build, explain=True)}")
-
-
-def _evaluate(run: Any) -> dict[str, Any]:
-    """Metrics of the model on every test split, of trivial baselines beside it, and what the numbers belong to."""
-    import torch
-
-    import sciml
-
-    report: dict[str, Any] = {name: _test_split(run, name) for name in run.data.names("test")}
-    report["baselines"] = {
-        label: {name: _errors(predictor(run.data[name]), run.data[name], run.task) for name in run.data.names("test")}
-        for label, predictor in _baselines(run).items()
-    }
-    report["parameters"] = sum(parameter.numel() for parameter in run.model.parameters())
-    report["versions"] = {
-        "sciml": sciml.__version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
-    report["data_hash"] = run.data.hash
-    return report
-
-
-def _baselines(run: Any) -> dict[str, Any]:
-    from sciml.tasks import OperatorRegression, linear_baseline, mean_baseline
-
-    train = run.data.train
-    source = next((name for name in ("x", "u") if name in train.tensors), None)
-    shared_points = "coords" not in train.tensors or "coords" in train.shared
-    if not isinstance(run.task, OperatorRegression) or source is None or run.task.target != "y" or not shared_points:
-        return {}
-    baselines = {"training mean": mean_baseline(run.data)}
-    # Beyond some thousand unknowns a dense least-squares fit takes longer than the training it is compared with.
-    if train[source][0].numel() <= 4096 and train["y"][0].numel() <= 4096:
-        baselines["linear least squares"] = linear_baseline(run.data, source)
-    return baselines
-
-
-def _test_split(run: Any, name: str) -> dict[str, Any]:
-    """Metrics on one split; a model that cannot take its resolution says so instead, and the run is kept."""
-    try:
-        metrics: dict[str, Any] = run.trainer.test(run.model, run.data, run.task, prefix=name)[name]
-    except ValueError as error:
-        return {"error": " ".join(str(error).split())}
-    return metrics
-
-
-def _errors(prediction: Any, split: Any, task: Any) -> dict[str, float]:
-    from sciml.metrics import mean_and_standard_error
-
-    values = task.metrics()["relative_l2"](prediction, dict(split.tensors), split)
-    mean, spread = mean_and_standard_error(values.double())
-    return {"relative_l2": float(mean), "relative_l2_se": float(spread)}
-
-
-def _table(report: Mapping[str, Any], label: str) -> str:
-    splits = [name for name in report if name.startswith("test")]
-    if not splits:
-        return "no test split: nothing to evaluate"
-    rows = {label: {name: report[name] for name in splits}, **report["baselines"]}
-    width = max(len(name) for name in rows) + 2
-    lines = ["relative L2 error (mean ± standard error over test samples)"]
-    lines.append(" " * width + "".join(f"{name:>20s}" for name in splits))
-    for name, values in rows.items():
-        lines.append(f"{name:{width}s}" + "".join(f"{_cell(values[split]):>20s}" for split in splits))
-    lines += [f"{split}: {report[split]['error']}" for split in splits if "error" in report[split]]
-    return "\n".join(lines)
-
-
-def _cell(values: Mapping[str, Any]) -> str:
-    return "-" if "error" in values else f"{values['relative_l2']:.4f} ± {values['relative_l2_se']:.4f}"
-
-
-def _draw(run: Any, report: Mapping[str, Any]) -> list[Path]:
-    """One test sample per split, and the training curve, into the run folder."""
-    from sciml.plotting import OperatorSample, plot_history, plot_operator_samples
-
-    folder = run.trainer.run.path
-    figures = []
-    rows = run.trainer.run.rows()
-    if rows:
-        plot_history(rows, path=folder / "history.png")
-        figures.append(folder / "history.png")
-    samples = []
-    for name in run.data.names("test"):
-        if "error" in report[name]:
-            continue
-        split = run.data[name].select(slice(0, 1))
-        if "x" in split.tensors and "y" in split.tensors and split["x"].dim() == split["y"].dim():
-            samples.append(
-                OperatorSample(split["x"][0], split["y"][0], run.predict(split)[0], split.grids.get("y"), name)
-            )
-    if samples and samples[0].y.dim() in (2, 3):
-        units = {name: field.units for name, field in run.data.spec.fields.items()}
-        cards = run.data.card.get("fields") or {}
-        names = {name: cards[name]["label"] for name in ("x", "y") if "label" in (cards.get(name) or {})}
-        plot_operator_samples(samples, names=names, units=units, path=folder / "prediction.png")
-        figures.append(folder / "prediction.png")
-    return figures
 
 
 def _run_folder(path: str) -> Any:
@@ -244,15 +179,14 @@ def test(arguments: argparse.Namespace) -> int:
     run = build_run(config)
     trained = load(folder.path, model=run.model if "class_path" in config["model"] else None)
     run.model, run.task = trained.model.to(run.trainer.engine.device), trained.task
-    print(_table(_evaluate(run), config["model"].get("name", "model")))
+    print(error_table(evaluate_run(run), config["model"].get("name", "model"), headline(run.task)))
     return 0
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    """Apply the model of a run folder to a data file."""
+    """Apply the model of a run folder to a data file, with or without a target, or to a split of a dataset."""
     import numpy as np
 
-    from sciml.data import load_dataset, open_dataset
     from sciml.train import device_of, load
 
     folder = _run_folder(arguments.run)
@@ -260,21 +194,56 @@ def predict(arguments: argparse.Namespace) -> int:
     if out.suffix != ".npz":
         raise ConfigError(f"--out is {arguments.out}, expected a file that ends with .npz.")
     trained = load(folder.path)
-    try:
-        split = load_dataset(arguments.data).train
-    except ConfigError as error:
-        fields = open_dataset(arguments.data)
-        raise DataFormatError(f"{arguments.data} holds {', '.join(fields.arrays)}: {error}") from error
-    dtype = next(trained.model.parameters()).dtype
+    split = _split_to_predict(arguments.data, arguments.split)
+    _check_fields(split, trained, arguments.data)
+    dtype = next((p.dtype for p in trained.model.parameters() if p.is_floating_point()), None)
     split = split.to(device_of(trained.model)).map(
         lambda batch: {k: v.to(dtype) if v.is_floating_point() else v for k, v in batch.items()}
     )
-    prediction = trained.predict(split)
+    try:
+        prediction = trained.predict(split)
+    except (ValueError, RuntimeError, TypeError, LookupError) as error:
+        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in split.tensors.items())
+        raise ConfigError(f"the model of {arguments.run} cannot take {arguments.data} ({shapes}): {error}") from error
     arrays: dict[str, Any] = {name: value.cpu().numpy() for name, value in split.tensors.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(out, **{**arrays, "prediction": prediction.numpy()})
     print(f"{len(prediction)} predictions {tuple(prediction.shape)} in {out}; arrays: prediction, {', '.join(arrays)}")
-    if trained.task.target in split.tensors:
-        errors = _errors(prediction, split.to("cpu"), trained.task)
-        print(f"relative L2 error against the file: {errors['relative_l2']:.4f} ± {errors['relative_l2_se']:.4f}")
+    metric = headline(trained.task)
+    if metric is not None and getattr(trained.task, "target", None) in split.tensors:
+        errors = sample_errors(prediction, split.to("cpu"), trained.task, metric)
+        title = TITLES.get(metric, metric)
+        print(f"{title} against the file: {errors[metric]:.4f} ± {errors[f'{metric}_se']:.4f}")
     return 0
+
+
+def _split_to_predict(data: str, wanted: str | None) -> Any:
+    """The samples of a file, or one split of a dataset; where there are several, the user chooses."""
+    from sciml.data import load_dataset
+    from sciml.data.cards import load_inputs
+
+    path = Path(data)
+    if path.is_file() and path.name != "card.yaml":
+        if wanted not in (None, "train"):
+            raise ConfigError(f"--split is {wanted!r}, but {data} is a file without splits: leave it out.")
+        return load_inputs(path)
+    dataset = load_dataset(data)
+    names = list(dataset)
+    if wanted is None and len(names) > 1:
+        sizes = ", ".join(f"{name} ({len(dataset[name])} samples)" for name in names)
+        raise ConfigError(f"{data} has the splits {sizes}: choose one with --split NAME.")
+    return dataset[wanted or names[0]]
+
+
+def _check_fields(split: Any, trained: Any, data: str) -> None:
+    """Refuse samples that the model was not made for, by what it remembers of its training data."""
+    for name, spec in ((trained.info.get("spec") or {}).get("fields") or {}).items():
+        if spec["role"] != "input":
+            continue
+        if name not in split.tensors:
+            raise ConfigError(f"{data} holds {', '.join(split.tensors)}, but the model was trained on {name!r}.")
+        shape, lead = tuple(split[name].shape), 1 + (spec["channels"] is not None)
+        if len(shape) != lead + len(spec["shape"]) or (lead == 2 and shape[1] != spec["channels"]):
+            trained_on = ("samples", *([spec["channels"]] if lead == 2 else []), *spec["shape"])
+            expected = ", ".join(map(str, trained_on))
+            raise ConfigError(f"{name} of {data} has the shape {shape}, but the model was trained on ({expected}).")

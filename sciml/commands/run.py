@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sciml.config import check_arguments, import_class, named
-from sciml.data import Dataset, Split, load_dataset
-from sciml.errors import ConfigError, unknown_name
+from sciml.config import CONFIG_VERSION, VERSION_KEY, check_arguments, import_class, named, section_value
+from sciml.data import Dataset, Split, find_dataset, load_dataset
+from sciml.errors import ConfigError, UnknownNameError, unknown_name
 from sciml.registry import model_spec, registry
 from sciml.train import EMA, Callback, EarlyStopping, FitResult, Method, Task, Trainer, build_model, derive_seed
-from sciml.train.optim import OPTIMIZERS, SCHEDULERS
+from sciml.train.build import construct
+from sciml.train.loggers import LOGGERS
+from sciml.train.optim import OPTIMIZERS, SCHEDULERS, optimizer_recipe, schedule_recipe
 
-__all__ = ["Run", "build_run"]
+__all__ = ["Run", "build_run", "check_config"]
 
+_COLUMNS = ("epoch", "step", "lr")
 CALLBACKS: dict[str, type[Callback]] = {"early-stopping": EarlyStopping, "ema": EMA}
 
 
@@ -67,26 +72,121 @@ def build_run(config: Mapping[str, Any], data: Dataset | None = None) -> Run:
         ConfigError: If something is missing or does not fit.
         UnknownNameError: If a component does not exist.
     """
-    config = dict(config)
-    for section, known in (("optimizer", OPTIMIZERS), ("scheduler", SCHEDULERS)):
-        if config.get(section):
-            named(section, config, sorted(known))
+    config = _sections(config)
+    check_config(config)
     trainer_arguments = check_arguments("trainer", Trainer, config.get("trainer") or {})
     callbacks = [_callback(part) for part in config.get("callbacks") or []]
-    trainer = Trainer(**{**trainer_arguments, "callbacks": callbacks})
+    trainer = construct("trainer", Trainer, **{**trainer_arguments, "callbacks": callbacks})
     methods = [_method(index, part) for index, part in enumerate(config.get("methods") or [])]
     if data is None:
-        name, arguments = named("data", config)
-        data = load_dataset(name, **arguments)
+        config["data"] = _stored_data(config)
+        data = _data(config)
+    _check_loggers(trainer)
+    _check_monitors(trainer, methods, data)
     # The weights of a run depend on its seed alone, not on what was drawn before.
     torch.manual_seed(derive_seed(trainer.seed, "model"))
     model, inputs = _model(config, data)
     config["task"] = {"name": _task_name(config, data, model), **(config.get("task") or {})}
     task_name, task_arguments = named("task", config)
-    task = registry("tasks").create(
-        task_name, **check_arguments("task", registry("tasks").load(task_name), task_arguments)
-    )
-    return Run(config, data, model, task, trainer, methods, inputs)
+    loaded = registry("tasks").load(task_name)
+    task = construct(f"task {task_name}", loaded, **check_arguments("task", loaded, task_arguments))
+    if not isinstance(task, Task):
+        raise ConfigError(f"task {task_name!r} is a {type(task).__name__}, expected a sciml.Task.")
+    return Run({VERSION_KEY: CONFIG_VERSION, **config}, data, model, task, trainer, methods, inputs)
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Refuse names and arguments that do not exist, in the sections that are there; nothing is built or loaded.
+
+    Raises:
+        ConfigError: If an argument does not exist, has a wrong type or lies in a section without a name.
+        UnknownNameError: If a component does not exist.
+    """
+    check_arguments("trainer", Trainer, config.get("trainer") or {})
+    for section, table, recipe in (
+        ("optimizer", OPTIMIZERS, optimizer_recipe),
+        ("scheduler", SCHEDULERS, schedule_recipe),
+    ):
+        if config.get(section):
+            name, arguments = named(section, config, sorted(table))
+            recipe(config[section])
+            found: Any = table[name]
+            check_arguments(section, found[0] if isinstance(found, tuple) else found, _without(arguments, "interval"))
+    for index, part in enumerate(config.get("methods") or []):
+        name, arguments = named("methods", {"methods": part})
+        check_arguments(f"methods[{index}]", registry("methods").load(name), arguments)
+    for section in ("model", "task"):
+        part = config.get(section) or {}
+        if isinstance(part.get("name"), str):
+            name, arguments = named(section, config)
+            build = model_spec(name).build if section == "model" else registry("tasks").load(name)
+            check_arguments(section, build, _without(arguments, "inputs") if section == "model" else arguments)
+
+
+def _sections(config: Mapping[str, Any]) -> dict[str, Any]:
+    given = {key: value for key, value in config.items() if key != VERSION_KEY and value is not None}
+    return {key: section_value(key, value, "configuration") for key, value in given.items()}
+
+
+def _without(arguments: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in arguments.items() if key != name}
+
+
+def _stored_data(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The section ``data`` with absolute paths, so that a stored configuration runs from any folder."""
+    part = dict(config.get("data") or {})
+    name = part.get("name")
+    if isinstance(name, str) and _is_path(name):
+        part["name"] = str(Path(name).absolute())
+    if isinstance(part.get("root"), str):
+        part["root"] = str(Path(part["root"]).absolute())
+    return part
+
+
+def _is_path(name: str) -> bool:
+    return Path(name).is_file() or (Path(name) / "card.yaml").is_file()
+
+
+def _data(config: Mapping[str, Any]) -> Dataset:
+    name, arguments = named("data", config)
+    if name in registry("datasets") and not _is_path(name) and not _has_card(name, arguments.get("root")):
+        arguments = check_arguments("data", registry("datasets").load(name), arguments)
+    return load_dataset(name, **arguments)
+
+
+def _has_card(name: str, root: str | None) -> bool:
+    try:
+        find_dataset(name, root)
+    except UnknownNameError:
+        return False
+    return True
+
+
+def _check_loggers(trainer: Trainer) -> None:
+    """A tracker that is not installed is found before the run folder is touched."""
+    for name in trainer.loggers:
+        if isinstance(name, str) and name in LOGGERS and find_spec(name) is None:
+            raise ConfigError(f"trainer.loggers names {name}, which is not installed: pip install 'sciml[tracking]'.")
+
+
+def _check_monitors(trainer: Trainer, methods: list[Method], data: Dataset) -> None:
+    """A column that the log cannot have is found before the first epoch, not after it."""
+    validation = data.names("val")
+    groups = ["train", *validation]
+    given = [("trainer.monitor", trainer.monitor)]
+    given += [(f"{type(c).__name__}.monitor", c.monitor) for c in trainer.callbacks if isinstance(c, EarlyStopping)]
+    for where, monitor in given:
+        if monitor is None or monitor in _COLUMNS or monitor.partition("/")[0] in groups:
+            continue
+        if monitor.startswith("val") and not validation:
+            raise ConfigError(
+                f"{where} is {monitor!r}, but {data.name or 'the dataset'} has no split for validation. Hold one out, "
+                "for example --data.validation 0.1, or monitor train/loss."
+            )
+        if methods:  # they may log under any name
+            continue
+        columns = ", ".join(["train/loss", *(f"{name}/METRIC" for name in validation)])
+        raise ConfigError(f"{where} is {monitor!r}, expected a column of the log: {columns}.")
 
 
 def _task_name(config: Mapping[str, Any], data: Dataset, model: nn.Module) -> str:
@@ -97,6 +197,8 @@ def _task_name(config: Mapping[str, Any], data: Dataset, model: nn.Module) -> st
 def _model(config: Mapping[str, Any], data: Dataset) -> tuple[nn.Module, Mapping[str, str] | None]:
     part = dict(config.get("model") or {})
     inputs = part.pop("inputs", None)
+    if inputs is not None and not isinstance(inputs, Mapping):
+        raise ConfigError(f"model.inputs is {inputs!r}, expected a mapping of forward arguments to names of the data.")
     if "class_path" in part:
         return _build_class("model", part), inputs
     name, arguments = named("model", {"model": part})
@@ -121,7 +223,8 @@ def _build_class(where: str, part: Mapping[str, Any]) -> nn.Module:
     if unknown:
         raise ConfigError(f"{where} with class_path takes init_args only, not {', '.join(sorted(unknown))}.")
     cls = import_class(part["class_path"])
-    model = cls(**check_arguments(f"{where}.init_args", cls, part.get("init_args") or {}))
+    arguments = check_arguments(f"{where}.init_args", cls, part.get("init_args") or {})
+    model = construct(f"{where} {part['class_path']}", cls, **arguments)
     if not isinstance(model, nn.Module):
         raise ConfigError(f"class_path {part['class_path']!r} built a {type(model).__name__}, expected an nn.Module.")
     return model
@@ -130,7 +233,7 @@ def _build_class(where: str, part: Mapping[str, Any]) -> nn.Module:
 def _method(index: int, part: Mapping[str, Any]) -> Method:
     name, arguments = named("methods", {"methods": part})
     loaded = registry("methods").load(name)
-    method = loaded(**check_arguments(f"methods[{index}]", loaded, arguments))
+    method = construct(f"method {name}", loaded, **check_arguments(f"methods[{index}]", loaded, arguments))
     if not isinstance(method, Method):
         raise ConfigError(f"method {name!r} is a {type(method).__name__}, expected a sciml.Method.")
     return method
@@ -140,4 +243,6 @@ def _callback(part: Mapping[str, Any]) -> Callback:
     name, arguments = named("callbacks", {"callbacks": part})
     if name not in CALLBACKS:
         raise unknown_name("callback", name, CALLBACKS)
-    return CALLBACKS[name](**check_arguments(f"callbacks.{name}", CALLBACKS[name], arguments))
+    cls = CALLBACKS[name]
+    callback: Callback = construct(f"callback {name}", cls, **check_arguments(f"callbacks.{name}", cls, arguments))
+    return callback

@@ -8,26 +8,35 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
 
-from sciml.data.convert import dataset_of, hold_out, spec_of, split_of
-from sciml.data.dataset import Dataset
+from sciml.data.convert import dataset_of, hold_out, inputs_of, spec_of, split_of
+from sciml.data.dataset import Dataset, Split
 from sciml.data.formats import open_dataset
-from sciml.errors import ConfigError, DataFormatError, unknown_name
+from sciml.errors import ConfigError, DataFormatError, SciMLError, unknown_name
 from sciml.registry import registry
 
-__all__ = ["Card", "find_dataset", "list_datasets", "load_card", "load_dataset", "read_card"]
+__all__ = ["Card", "find_dataset", "list_datasets", "load_card", "load_dataset", "load_inputs", "read_card"]
 
 Card = dict[str, Any]
 
 _CARD = "card.yaml"
 _NEEDED = ("name", "task", "source", "licence", "format", "fields", "splits")
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
-_OPTIONS = ("validation", "seed", "dtype", "trajectory")
+# Option to its types, and these in words.
+_OPTIONS: dict[str, tuple[tuple[type, ...], str]] = {
+    "validation": ((int, float), "a number of samples or a fraction"),
+    "seed": ((int, type(None)), "an integer or null"),
+    "dtype": ((str, type(None)), "'float32' or 'float64'"),
+    "trajectory": ((bool,), "true or false"),
+    "allow_nan": ((bool,), "true or false"),
+}
+_FILE_OPTIONS = _OPTIONS | {"channels": ((bool, type(None)), "true, false or null")}
 
 
 def load_dataset(name_or_path: str | Path, root: str | Path | None = None, **options: Any) -> Dataset:
@@ -40,7 +49,9 @@ def load_dataset(name_or_path: str | Path, root: str | Path | None = None, **opt
         root: Folder that is searched first.
         **options: For datasets with a card, ``validation`` (number or fraction of training samples to hold out as
             ``val``; the last ones), ``seed`` (hold out random ones instead), ``dtype`` (``"float32"`` or
-            ``"float64"``) and ``trajectory`` (keep all times of a target, as channels). A plugin's dataset has its own.
+            ``"float64"``), ``trajectory`` (keep all times of a target, as channels) and ``allow_nan`` (accept NaN and
+            infinite values). A data file also takes ``channels`` (whether the second axis of ``x`` and ``y`` counts
+            channels, where the layout leaves it open). A plugin's dataset has its own.
 
     Raises:
         UnknownNameError: If no dataset has this name; the message says where it was looked for.
@@ -112,13 +123,16 @@ def read_card(folder: str | Path) -> Card:
     """
     import yaml
 
+    from sciml.data.strict_yaml import load_yaml
+
     path = Path(folder) / _CARD
     try:
-        card = yaml.safe_load(path.read_text(encoding="utf-8"))
+        card = load_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise DataFormatError(f"{path} is not a readable card: {error}") from error
     if not isinstance(card, dict):
-        raise DataFormatError(f"{path} is not a card: expected a mapping with {', '.join(_NEEDED)}.")
+        what = "is empty" if card is None else "is not a card"
+        raise DataFormatError(f"{path} {what}: expected a mapping with {', '.join(_NEEDED)}.")
     if missing := [key for key in _NEEDED if key not in card]:
         raise DataFormatError(f"{path} lacks {', '.join(missing)}.")
     if not all(isinstance(card[key], dict) and card[key] for key in ("fields", "splits")):
@@ -126,43 +140,74 @@ def read_card(folder: str | Path) -> Card:
     return card
 
 
-def load_card(
-    folder: str | Path,
-    *,
-    validation: int | float = 0,
-    seed: int | None = None,
-    dtype: str | None = None,
-    trajectory: bool = False,
-    **unknown: Any,
-) -> Dataset:
-    """Load the dataset of one folder; the arguments are those of :func:`load_dataset`."""
-    if unknown:
-        raise ConfigError(f"{Path(folder).name} has no option {', '.join(unknown)}; there are {', '.join(_OPTIONS)}.")
+def load_card(folder: str | Path, **options: Any) -> Dataset:
+    """Load the dataset of one folder; the options are those of :func:`load_dataset`."""
+    _check_options(Path(folder).name, options, _OPTIONS)
     card = read_card(folder)
-    kind = dtype or card.get("dtype", "float32")
-    if kind not in _DTYPES:
-        raise ConfigError(f"dtype is {kind!r}, expected one of {', '.join(_DTYPES)}.")
+    kind = _dtype(options.get("dtype") or card.get("dtype", "float32"))
+    reading = {**card.get("options", {}), **_only(options, "allow_nan")}
     splits = {}
     for name, part in card["splits"].items():
-        with open_dataset(_data_file(Path(folder), card, part), card["format"], **card.get("options", {})) as fields:
-            splits[name] = split_of(fields, card["fields"], card.get("grid"), _DTYPES[kind], trajectory)
-    splits = hold_out(splits, validation, seed)
+        with open_dataset(_data_file(Path(folder), card, part), card["format"], **reading) as fields:
+            splits[name] = split_of(fields, card["fields"], card.get("grid"), kind, options.get("trajectory", False))
+    splits = hold_out(splits, options.get("validation", 0), options.get("seed"))
     spec = spec_of(next(iter(splits.values())), card["fields"], task=card["task"], name=card["name"])
     return Dataset(splits, spec, card["name"], card)
 
 
+def load_inputs(path: str | Path, **options: Any) -> Split:
+    """A data file as one split for a model that is already trained: the target may be missing.
+
+    Args:
+        path: The file.
+        **options: ``dtype``, ``trajectory``, ``allow_nan`` and ``channels``, as for :func:`load_dataset`.
+
+    Raises:
+        ConfigError: If the layout does not say what is input.
+        DataFormatError: If no layout fits.
+    """
+    known = {key: value for key, value in _FILE_OPTIONS.items() if key not in ("validation", "seed")}
+    _check_options("a data file", options, known)
+    with open_dataset(path, **_only(options, "channels", "allow_nan")) as fields:
+        return inputs_of(fields, dtype=_dtype(options.get("dtype") or "float32"), **_only(options, "trajectory"))
+
+
 def _load_file(path: Path, **options: Any) -> Dataset:
-    dtype = options.pop("dtype", "float32")
-    if unknown := [key for key in options if key not in _OPTIONS]:
-        raise ConfigError(f"a data file has no option {', '.join(unknown)}; there are {', '.join(_OPTIONS)}.")
-    if dtype not in _DTYPES:
-        raise ConfigError(f"dtype is {dtype!r}, expected one of {', '.join(_DTYPES)}.")
-    with open_dataset(path) as fields:
-        return dataset_of(fields, dtype=_DTYPES[dtype], **options)
+    _check_options("a data file", options, _FILE_OPTIONS)
+    dtype = _dtype(options.get("dtype") or "float32")
+    with open_dataset(path, **_only(options, "channels", "allow_nan")) as fields:
+        return dataset_of(fields, dtype=dtype, **_only(options, "validation", "seed", "trajectory"))
+
+
+def _only(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: options[name] for name in names if name in options}
+
+
+def _check_options(where: str, options: Mapping[str, Any], known: Mapping[str, tuple[tuple[type, ...], str]]) -> None:
+    if unknown := [key for key in options if key not in known]:
+        close = get_close_matches(unknown[0], known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ConfigError(f"{where} has no option {', '.join(unknown)}; there are {', '.join(known)}.{hint}")
+    for key, value in options.items():
+        types, words = known[key]
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            raise ConfigError(f"data.{key} is {value!r}, expected {words}.")
+
+
+def _dtype(kind: Any) -> torch.dtype:
+    if kind not in _DTYPES:
+        raise ConfigError(f"dtype is {kind!r}, expected one of {', '.join(_DTYPES)}.")
+    return _DTYPES[kind]
 
 
 def _load_plugin(name: str, options: Mapping[str, Any]) -> Dataset:
-    dataset = registry("datasets").create(name, **options)
+    try:
+        dataset = registry("datasets").create(name, **options)
+    except SciMLError:
+        raise
+    except (TypeError, ValueError) as error:
+        shown = ", ".join(f"{key}={value!r}" for key, value in options.items()) or "no options"
+        raise ConfigError(f"dataset {name} cannot be made with {shown}: {' '.join(str(error).split())}") from error
     if not isinstance(dataset, Dataset):
         raise ConfigError(f"the dataset {name!r} of a plugin gave a {type(dataset).__name__}, expected sciml.Dataset.")
     return dataset

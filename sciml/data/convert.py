@@ -1,6 +1,6 @@
 """From the arrays of a data file to a :class:`~sciml.data.Split` in the layout of models."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ from sciml.data.formats.base import Fields
 from sciml.errors import ConfigError, DataFormatError
 from sciml.spaces import DataSpec, FieldSpec, RegularGrid
 
-__all__ = ["card_grid", "dataset_of", "hold_out", "spec_of", "split_of"]
+__all__ = ["card_grid", "dataset_of", "hold_out", "inputs_of", "spec_of", "split_of"]
 
 _SPATIAL = ("x1", "x2", "x3")
 _ALIGNMENT: dict[str, Literal["node", "cell", "left"]] = {
@@ -65,7 +65,7 @@ def split_of(
         trajectory: Keep all times, as channels.
 
     Raises:
-        ConfigError: If ``trajectory`` is asked of fields without a time axis.
+        ConfigError: If ``trajectory`` is asked of fields without a time axis, or an array is complex.
         DataFormatError: If the file lacks an array.
     """
     if trajectory and not any("time" in fields.axes.get(name, ()) for name in roles):
@@ -87,10 +87,26 @@ def split_of(
 
 
 def _tensor(fields: Fields, name: str, dtype: torch.dtype) -> tuple[Tensor, tuple[str, ...]]:
+    refuse_complex(fields, [name])
     raw = fields[name][:]
     # A copy: the tensor must not change when the file does.
     values = raw.to(dtype, copy=True) if isinstance(raw, Tensor) else torch.tensor(np.asarray(raw), dtype=dtype)
     return values.contiguous(), fields.axes[name]
+
+
+def refuse_complex(fields: Fields, names: Iterable[str]) -> None:
+    """Models take real numbers, and a conversion would drop the imaginary part.
+
+    Raises:
+        ConfigError: If an array is complex.
+    """
+    for name in names:
+        kind = str(fields[name].dtype)
+        if "complex" in kind:
+            raise ConfigError(
+                f"{fields.path}: {name} holds complex numbers ({kind.removeprefix('torch.')}), and models take real "
+                f"ones. Store real and imaginary part as two channels: numpy.stack([{name}.real, {name}.imag], axis=1)."
+            )
 
 
 def _without_time(values: Tensor, axes: tuple[str, ...], last: bool) -> tuple[Tensor, tuple[str, ...]]:
@@ -143,6 +159,10 @@ def spec_of(split: Split, roles: Mapping[str, Mapping[str, Any]], task: str = "o
     fields = {}
     for key, entry in roles.items():
         value, shared = split[key], key in split.shared
+        if entry.get("role") == "coords" and not shared:
+            points = tuple(value.shape[1:-1])
+            fields[key] = FieldSpec(key, "coords", value.shape[-1], points, units=entry.get("units"))
+            continue
         has_channels = not shared and (key in split.grids or value.ndim > 2)
         start = (0 if shared else 1) + int(has_channels)
         fields[key] = FieldSpec(
@@ -199,27 +219,56 @@ def dataset_of(
     Raises:
         ConfigError: If the layout leaves open what is to be learned.
     """
-    if "units" in fields.attrs:  # described by its writer: names, roles and grid need no guess
+    refuse_complex(fields, fields.roles)
+    if isinstance(fields.attrs.get("units"), Mapping):  # described by its writer: names, roles, grid need no guess
         from sciml.data.operator_data import operator_dataset
         from sciml.data.roles import split_by_roles, tensor_units
 
         splits = hold_out({"train": split_by_roles(fields, **options)}, validation, seed)
         return operator_dataset(splits, fields.path.stem, units=tensor_units(fields), card={"format": fields.format})
-    if not {"input", "target"} <= set(fields.roles.values()):
+    given = set(fields.roles.values())
+    if "target" not in given and "input" in given:
         raise ConfigError(
-            f"{fields.path}: the layout {fields.format} does not say what is input and what is target "
-            f"(arrays: {', '.join(fields.arrays)}). Read it with open_dataset and build a Dataset."
+            f"{fields.path} holds inputs ({', '.join(fields.arrays)}) without a target: there is nothing to learn "
+            "from. A trained model takes it: sciml predict RUN --data FILE."
         )
-    names = _canonical(fields)
-    roles = {names[name]: {"role": role} for name, role in fields.roles.items()}
-    renamed = _renamed(fields, names)
-    splits = hold_out({"train": split_of(renamed, roles, trajectory=trajectory, **options)}, validation, seed)
+    if not {"input", "target"} <= given:
+        raise ConfigError(
+            f"{fields.path}: the layout {fields.format} does not say what is input and what is target (arrays: "
+            f"{', '.join(fields.arrays)}). In Python, read it with open_dataset and make a dataset with "
+            "sciml.data.grid_split and operator_dataset; or write a card.yaml that says so."
+        )
+    split, roles = _by_roles(fields, trajectory, **options)
+    splits = hold_out({"train": split}, validation, seed)
     name = fields.path.stem
     return Dataset(splits, spec_of(splits["train"], roles, name=name), name, {"format": fields.format})
 
 
+def inputs_of(fields: Fields, **options: Any) -> Split:
+    """The fields of one file as a split, with or without a target, for a model that is already trained.
+
+    Raises:
+        ConfigError: If the layout does not say what is input.
+    """
+    roles = set(fields.roles.values())
+    if isinstance(fields.attrs.get("units"), Mapping) or {"input", "target"} <= roles:
+        return dataset_of(fields, **options).train
+    if "input" not in roles:
+        raise ConfigError(
+            f"{fields.path}: the layout {fields.format} does not say what is input (arrays: "
+            f"{', '.join(fields.arrays)})."
+        )
+    return _by_roles(fields, **options)[0]
+
+
+def _by_roles(fields: Fields, trajectory: bool = False, **options: Any) -> tuple[Split, dict[str, dict[str, Any]]]:
+    names = _canonical(fields)
+    roles = {names[name]: {"role": role} for name, role in fields.roles.items()}
+    return split_of(_renamed(fields, names), roles, trajectory=trajectory, **options), roles
+
+
 def _canonical(fields: Fields) -> dict[str, str]:
-    canonical = {"input": "x", "target": "y", "coords": "coords"}
+    canonical = {"input": "x", "target": "y", "coords": "coords", "params": "params"}
     return {
         name: name if name == "u" and role == "input" and "sensor" in fields.axes[name] else canonical[role]
         for name, role in fields.roles.items()

@@ -226,7 +226,10 @@ def _field(name: str, value: Tensor, shared: bool, units: str | None) -> FieldSp
 
 
 def _tensor(value: Any, dtype: torch.dtype) -> Tensor:
-    return torch.as_tensor(value).to(dtype)
+    tensor = torch.as_tensor(value)
+    if tensor.is_complex():
+        raise ConfigError("the values are complex: give real and imaginary parts as two channels.")
+    return tensor.to(dtype)
 
 
 def _points(name: str, value: Any, dtype: torch.dtype) -> Tensor:

@@ -1,4 +1,4 @@
-"""Check a plugin the way its users will meet it: its metadata, its imports, its use of sciml and its models."""
+"""Check a plugin the way its users will meet it: metadata, imports, its use of sciml, its models, tasks and methods."""
 
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,6 +14,12 @@ from sciml.plugins.public_names import private_uses
 
 __all__ = ["Check", "check_plugin", "main_check"]
 
+# Kind of component to what is called in another process to try one.
+_TRIALS = {
+    "models": "sciml.plugins.check:conformance",
+    "tasks": "sciml.plugins.trial:try_task",
+    "methods": "sciml.plugins.trial:try_method",
+}
 BOUNDS = ("<", "<=", "==", "===", "~=")
 
 
@@ -49,11 +55,11 @@ def check_plugin(dist: str, timeout: float = 600.0) -> list[Check]:
     components = list_plugins([provider.name], timeout)
     checks += [Check(f"{row.group}/{row.name} loads", row.status == "ok", row.cause) for row in components]
     for module in sorted({point.value.partition(":")[0].strip() for point in provider.components}):
-        checks += _isolated("side_effects", module, f"import {module} changes nothing", timeout)
+        checks += _isolated("sciml.plugins.check:side_effects", module, f"import {module} changes nothing", timeout)
     checks.append(_public_names_only(provider))
     for row in components:
-        if row.group == "models" and row.status == "ok":
-            checks += _isolated("conformance", row.name, f"models/{row.name}", timeout)
+        if row.group in _TRIALS and row.status == "ok":
+            checks += _isolated(_TRIALS[row.group], row.name, f"{row.group}/{row.name}", timeout)
     return checks
 
 
@@ -104,7 +110,7 @@ def _sources(provider: Provider) -> dict[Path, str]:
 
 
 def _isolated(function: str, argument: str, title: str, timeout: float) -> list[Check]:
-    outcome = run_isolated(f"sciml.plugins.check:{function}", [argument], timeout)
+    outcome = run_isolated(function, [argument], timeout)
     checks = [Check(f"{title}: {name}" if name else title, ok, message) for name, ok, message in outcome.records]
     if outcome.failure is not None:
         checks.append(Check(title, False, outcome.failure))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -55,8 +56,14 @@ def _failure(command: list[str], timeout: float) -> str | None:
     if done.returncode == 0:
         return None
     how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-    last = done.stderr.strip().splitlines()[-1:]
-    return f"the process ended with {how}" + "".join(f": {line}" for line in last)
+    return f"the process ended with {how}" + "".join(f": {line}" for line in _last_words(done.stderr))
+
+
+def _last_words(text: str) -> list[str]:
+    """The line of the last error; what libraries print after it while the process ends says nothing."""
+    lines = text.strip().splitlines()
+    errors = [line for line in lines if re.match(r"Fatal|[\w.]+(Error|Exception|Exit|Interrupt)\b", line)]
+    return (errors or lines)[-1:]
 
 
 def record(results: TextIO, value: Any) -> None:

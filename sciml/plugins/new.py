@@ -1,6 +1,7 @@
 """Write the folder of a new plugin from the templates in ``sciml/_plugin_template``."""
 
 import re
+import shlex
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -92,8 +93,9 @@ def main_new(name: str, directory: str | Path | None = None) -> int:
     folder = new_plugin(name, directory)
     names = _names(name)
     print(f"Wrote {folder}. Its model {names.name!r} is in {names.package}/model.py. Next:")
-    print(f"  pip install -e {folder}")
-    print(f"  pytest {folder}")
+    place, example = shlex.quote(str(folder)), shlex.quote(str(folder / "examples" / "darcy.yaml"))
+    print(f"  pip install -e {place}")
+    print(f"  pytest {place}")
     print(f"  sciml plugins check {names.dist}")
-    print(f"  sciml fit {folder / 'examples' / 'darcy.yaml'}")
+    print(f"  sciml fit {example}")
     return 0

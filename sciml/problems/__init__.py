@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sciml.problems.antiderivative import Antiderivative
     from sciml.problems.base import Problem, ProblemData
     from sciml.problems.burgers import Burgers
+    from sciml.problems.burgers_pdebench import BurgersPDEBench
     from sciml.problems.darcy import Darcy, DarcyPDEBench
     from sciml.problems.diffusion_reaction import DiffusionReaction
     from sciml.problems.navier_stokes import NavierStokes, NavierStokesForced
@@ -22,6 +23,7 @@ _WHERE = {
     "Advection": "advection",
     "Antiderivative": "antiderivative",
     "Burgers": "burgers",
+    "BurgersPDEBench": "burgers_pdebench",
     "Darcy": "darcy",
     "DarcyPDEBench": "darcy",
     "DiffusionReaction": "diffusion_reaction",
@@ -39,6 +41,7 @@ __all__ = [
     "Advection",
     "Antiderivative",
     "Burgers",
+    "BurgersPDEBench",
     "Darcy",
     "DarcyPDEBench",
     "DiffusionReaction",

@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import torch
+from scipy.fft import dct
 from scipy.linalg import expm
 from torch import Tensor
 
-__all__ = ["exponential_functions", "interpolation_matrix", "nodes_and_derivative"]
+__all__ = ["coefficients", "exponential_functions", "interpolation_matrix", "nodes_and_derivative"]
 
 
 def nodes_and_derivative(n: int, begin: float = 0.0, end: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -26,6 +27,20 @@ def nodes_and_derivative(n: int, begin: float = 0.0, end: float = 1.0) -> tuple[
     matrix = weights[:, None] / weights / difference
     matrix -= torch.diag(matrix.sum(1))  # rows of a derivative sum to zero
     return begin + (x + 1) * (end - begin) / 2, matrix * (2 / (end - begin))
+
+
+def coefficients(values: Tensor) -> Tensor:
+    """Coefficients in Chebyshev polynomials of values ``(..., n + 1)`` at the nodes.
+
+    Example:
+        >>> x, _ = nodes_and_derivative(4, -1, 1)
+        >>> coefficients(2 * x**2).abs().round(decimals=6)  # T_0 + T_2
+        tensor([1., 0., 1., 0., 0.], dtype=torch.float64)
+    """
+    n = values.shape[-1] - 1
+    result = torch.from_numpy(dct(values.detach().flip(-1).numpy(), type=1)) / n
+    result[..., [0, -1]] /= 2
+    return result
 
 
 def interpolation_matrix(nodes: Tensor, points: Tensor) -> Tensor:

@@ -179,8 +179,8 @@ class VariableAdvection(Problem):
         times = torch.linspace(0, self.duration, n, dtype=torch.float64)
         return ProblemData(
             {"v": v.on(grid).values[:, 0].numpy(), "u": self.solve(v, grid.axes[0], times).numpy()},
-            {"v": ("sample", "sensor"), "u": ("sample", "time", "x1")},
-            {"sensor": grid.axes[0].numpy(), "x1": grid.axes[0].numpy(), "time": times.numpy()},
+            {"v": ("sample", "x1"), "u": ("sample", "time", "x1")},
+            {"x1": grid.axes[0].numpy(), "time": times.numpy()},
             {"v": "input", "u": "target"},
             attrs=self.attributes(),
             grid=grid,

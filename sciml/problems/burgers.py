@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sciml.errors import ConfigError
 from sciml.problems._fourier import integrating_factor_rk4, wave_numbers
+from sciml.problems._resolved import warn_if_unresolved
 from sciml.problems.base import Problem, ProblemData
 from sciml.spaces import RegularGrid
 from sciml.spaces.random import RandomFunctions, Sampler, SpectralGRF
@@ -76,6 +77,9 @@ class Burgers(Problem):
 
         Raises:
             ConfigError: If the solution is not finite: more steps are needed.
+
+        Warns:
+            UserWarning: If a front is thinner than the points resolve.
         """
         n = u0.shape[-1]
         k = wave_numbers(n)
@@ -89,9 +93,15 @@ class Burgers(Problem):
         step = self.duration / self.frames / steps
         state = torch.fft.rfft(u0.double()) * keep
         states = integrating_factor_rk4(state, -self.nu * k.square(), nonlinear, step, steps, self.frames)
-        result = torch.stack([torch.fft.irfft(frame, n) for frame in states], 1)
+        spectra = torch.stack(list(states), 1)
+        result = torch.fft.irfft(spectra, n)
         if not bool(torch.isfinite(result).all()):
             raise ConfigError(f"steps_per_unit is {self.steps_per_unit}, too few for nu {self.nu}: the solution grew.")
+        warn_if_unresolved(
+            spectra[..., : n // 3 + 1],
+            "the solution",
+            f"Solve on more than {n} points (and with more steps), or take burgers-pdebench, which holds fronts.",
+        )
         return result
 
     def solve_for(self, inputs: RandomFunctions, grid: RegularGrid) -> Tensor:

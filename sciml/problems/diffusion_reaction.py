@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from sciml.errors import ConfigError
-from sciml.problems._chebyshev import exponential_functions, interpolation_matrix, nodes_and_derivative
+from sciml.problems._chebyshev import coefficients, exponential_functions, interpolation_matrix, nodes_and_derivative
+from sciml.problems._resolved import warn_if_unresolved
 from sciml.problems.base import Problem, ProblemData
 from sciml.spaces import RegularGrid
 from sciml.spaces.random import GaussianProcess, Sampler
@@ -84,7 +85,12 @@ class DiffusionReaction(Problem):
 
         Returns:
             ``(batch, frames, nodes + 1)`` at the collocation points, float64.
+
+        Warns:
+            UserWarning: If the source is too rough for as many nodes.
         """
+        way_out = f"Take more than {self.nodes} nodes, or smoother sources."
+        warn_if_unresolved(coefficients(source.double()), "the source", way_out)
         intervals = frames - 1
         inner = max(1, -(-self.steps // intervals))
         h = self.duration / (intervals * inner)
@@ -117,8 +123,8 @@ class DiffusionReaction(Problem):
         times = torch.linspace(0, self.duration, n, dtype=torch.float64)
         return ProblemData(
             {"u": functions.on(grid).values[:, 0].numpy(), "s": solution.numpy()},
-            {"u": ("sample", "sensor"), "s": ("sample", "time", "x1")},
-            {"sensor": grid.axes[0].numpy(), "x1": grid.axes[0].numpy(), "time": times.numpy()},
+            {"u": ("sample", "x1"), "s": ("sample", "time", "x1")},
+            {"x1": grid.axes[0].numpy(), "time": times.numpy()},
             {"u": "input", "s": "target"},
             attrs=self.attributes(),
             grid=grid,

@@ -71,7 +71,12 @@ def bind(model: nn.Module, keys: Collection[str], inputs: Mapping[str, str] | No
     arguments: dict[str, str] = {}
     positional, by_position = 0, True
     missing = []
+    # A model may take optional arguments only in some of its forms, as sensors for a branch that can read them.
+    unused = {name for name in getattr(model, "unused_arguments", ()) if name not in inputs}
     for name, parameter in named.items():
+        if name in unused:
+            by_position = False
+            continue
         key = inputs.get(name, name if name in keys else _FALLBACK.get(name, name))
         if key not in keys:
             if parameter.default is inspect.Parameter.empty or name in inputs:
@@ -85,6 +90,13 @@ def bind(model: nn.Module, keys: Collection[str], inputs: Mapping[str, str] | No
         raise ConfigError(
             f"forward of {type(model).__name__} takes {list(named)}, the batch holds {sorted(keys)}: "
             f"nothing for {', '.join(missing)}. Name the keys with model.inputs, for example "
-            f"inputs={{'{missing[0].split()[0]}': '{sorted(keys)[0] if keys else 'x'}'}}."
+            f"inputs={{'{missing[0].split()[0]}': '{_suggestion(keys, arguments.values())}'}}."
         )
     return Binding(arguments, positional)
+
+
+def _suggestion(keys: Collection[str], used: Collection[str]) -> str:
+    """The key that an argument without one most likely means: an input function, before points and weights."""
+    free = [key for key in keys if key not in used] or list(keys)
+    order = {"x": 0, "u": 1, "params": 3, "coords": 4}
+    return min(free, key=lambda key: (5 if "." in key else order.get(key, 2), key), default="x")

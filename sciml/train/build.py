@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from torch import nn
 
-from sciml.errors import ConfigError
+from sciml.errors import ConfigError, SciMLError
 from sciml.registry import model_spec, registry
 from sciml.spaces import DataSpec, FieldSpec, RegularGrid
 
-__all__ = ["Origin", "build_model", "origin_of", "spec_from_dict", "spec_to_dict"]
+__all__ = ["Origin", "build_model", "construct", "origin_of", "spec_from_dict", "spec_to_dict"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,38 @@ class Origin:
 
 
 _ORIGINS: WeakKeyDictionary[nn.Module, Origin] = WeakKeyDictionary()
+
+
+def construct(where: str, build: Callable[..., Any], *given: Any, **arguments: Any) -> Any:
+    """Call a constructor with what a user gave, so that its refusal names the section and the arguments.
+
+    Args:
+        where: What is built, for the message.
+        build: Class or function.
+        *given: Arguments that do not come from the user.
+        **arguments: Arguments of the user.
+
+    Raises:
+        ConfigError: If the constructor raises an error of values, types or shapes; it is the cause.
+
+    Example:
+        >>> construct("model linear", nn.Linear, in_features=2, out_features="wide")
+        Traceback (most recent call last):
+        sciml.errors.ConfigError: model linear cannot be built with in_features=2, out_features='wide': ...
+    """
+    try:
+        return build(*given, **arguments)
+    except SciMLError:
+        raise
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
+        shown = ", ".join(f"{key}={_short(value)}" for key, value in arguments.items()) or "no arguments"
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(f"{where} cannot be built with {shown}: {reason}") from error
+
+
+def _short(value: Any) -> str:
+    text = repr(value) if _is_plain(value) else type(value).__name__
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def build_model(name: str, spec: DataSpec | None = None, **arguments: Any) -> nn.Module:
@@ -59,7 +91,8 @@ def build_model(name: str, spec: DataSpec | None = None, **arguments: Any) -> nn
         missing = [p.name for p in parameters.values() if _required(p) and p.name not in arguments]
         if missing:
             raise ConfigError(f"model {name} needs {', '.join(missing)}. Give them, or a spec of the data.")
-    model = build(spec, **arguments) if build is not None else entry.build(**arguments)
+    given = (entry.build,) if build is None else (build, spec)
+    model = construct(f"model {name}", *given, **arguments)
     if not isinstance(model, nn.Module):
         raise ConfigError(f"model {name} built a {type(model).__name__}, expected a torch.nn.Module.")
     _ORIGINS[model] = Origin(name, dict(arguments), spec if build is not None else None)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sciml.data import TensorLoader
-from sciml.errors import NonFiniteError
+from sciml.errors import ConfigError, NonFiniteError
 from sciml.train.callbacks import Callback
 from sciml.train.engine import Engine
 from sciml.train.finite import FiniteCheck, first_non_finite_module, first_non_finite_parameter
@@ -346,6 +346,11 @@ class TrainingLoop:
         if self.schedule is not None and state["scheduler"] is not None:
             self.schedule.scheduler.load_state_dict(state["scheduler"])
         self.hooks.load_state_dict(state["methods"])
+        if len(state["callbacks"]) != len(self.callbacks):
+            raise ConfigError(
+                f"the checkpoint was written with {len(state['callbacks'])} callbacks, this run has "
+                f"{len(self.callbacks)}. Attach the same callbacks to resume."
+            )
         for callback, saved in zip(self.callbacks, state["callbacks"], strict=True):
             callback.load_state_dict(saved)
         self._sums = _EpochSums(state["sums"]["samples"], dict(state["sums"]["sums"]))

@@ -1,7 +1,7 @@
 """Optimizers and learning-rate schedules from ``{"name": ..., arguments}``: the one place where their names resolve."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +11,15 @@ from torch.optim import Optimizer, lr_scheduler
 
 from sciml.errors import ConfigError, unknown_name
 
-__all__ = ["OPTIMIZERS", "SCHEDULERS", "Schedule", "build_optimizer", "build_schedule"]
+__all__ = [
+    "OPTIMIZERS",
+    "SCHEDULERS",
+    "Schedule",
+    "build_optimizer",
+    "build_schedule",
+    "optimizer_recipe",
+    "schedule_recipe",
+]
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -65,17 +73,74 @@ class Schedule:
         except ValueError as error:
             raise ConfigError(
                 f"the schedule cannot go on: {error} A schedule keeps the length it was made for; a run that is "
-                "extended needs one without an end, or a longer one from the start."
+                "extended needs one without an end (constant, exponential, step), or a longer one from the start."
             ) from error
 
 
-def build_optimizer(config: Mapping[str, Any], model: nn.Module) -> Optimizer:
+def optimizer_recipe(given: Any) -> Mapping[str, Any] | Callable[[nn.Module], Optimizer] | None:
+    """What a user may give as the optimizer of a run: a name, a mapping with a name, or a function of the model.
+
+    Raises:
+        ConfigError: If it is something else. A finished optimizer is refused: it holds the parameters of a model
+            before it was moved, cast or transformed, and a resumed run could not make it again.
+
+    Example:
+        >>> optimizer_recipe("adam")
+        {'name': 'adam'}
+    """
+    if isinstance(given, Optimizer):
+        name = type(given).__name__
+        known = name.lower() if name.lower() in OPTIMIZERS else "adam"
+        raise ConfigError(
+            f"optimizer is a finished {name}, expected a name, {{'name': ..., arguments}} or a function of the model. "
+            f"Give {{'name': '{known}', 'lr': 1e-3}}, or lambda model: {name}(model.parameters(), lr=1e-3)."
+        )
+    if isinstance(given, type) and issubclass(given, Optimizer):
+        raise ConfigError(
+            f"optimizer is the class {given.__name__}, expected a name, {{'name': ..., arguments}} or a function of "
+            f"the model, such as lambda model: {given.__name__}(model.parameters(), lr=1e-3)."
+        )
+    return given if callable(given) else _recipe("optimizer", given, OPTIMIZERS, " or a function of the model")
+
+
+def schedule_recipe(given: Any) -> Mapping[str, Any] | None:
+    """What a user may give as the scheduler of a run: a name, or a mapping with a name.
+
+    Raises:
+        ConfigError: If it is something else.
+
+    Example:
+        >>> schedule_recipe("cosine")
+        {'name': 'cosine'}
+    """
+    return _recipe("scheduler", given, SCHEDULERS)
+
+
+def _recipe(kind: str, given: Any, known: Mapping[str, Any], other: str = "") -> Mapping[str, Any] | None:
+    if isinstance(given, str):
+        given = {"name": given}
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        names = ", ".join(sorted(known))
+        raise ConfigError(
+            f"{kind} is a {type(given).__name__}, expected a name, {{'name': ..., arguments}}{other}. "
+            f"Known {kind}s: {names}."
+        )
+    name, arguments = _split_name(kind, given, known)
+    found = known[name]
+    cls, extra = (found[0], {"interval"}) if isinstance(found, tuple) else (found, set())
+    _refuse_unknown(kind, name, cls, set(arguments) - extra)
+    return given
+
+
+def build_optimizer(config: Mapping[str, Any] | str, model: nn.Module) -> Optimizer:
     """The named torch optimizer over the trainable parameters of a model.
 
     The fused implementation is used where it exists and every parameter is real and floating point.
 
     Args:
-        config: ``name`` and the arguments of the optimizer.
+        config: ``name`` and the arguments of the optimizer, or the name alone.
         model: The model.
 
     Raises:
@@ -96,11 +161,14 @@ def build_optimizer(config: Mapping[str, Any], model: nn.Module) -> Optimizer:
     return _construct("optimizer", name, cls, parameters, arguments)
 
 
-def build_schedule(config: Mapping[str, Any], optimizer: Optimizer, num_steps: int | None, num_epochs: int) -> Schedule:
+def build_schedule(
+    config: Mapping[str, Any] | str, optimizer: Optimizer, num_steps: int | None, num_epochs: int
+) -> Schedule:
     """The named torch scheduler, with the length of the run filled in where it is left out.
 
     Args:
-        config: ``name``, the arguments of the scheduler, and optionally ``interval`` (step, epoch or metric).
+        config: ``name``, the arguments of the scheduler, and optionally ``interval`` (step, epoch or metric); or the
+            name alone.
         optimizer: The optimizer.
         num_steps: Optimizer steps of the whole run.
         num_epochs: Epochs of the whole run.
@@ -111,6 +179,7 @@ def build_schedule(config: Mapping[str, Any], optimizer: Optimizer, num_steps: i
     """
     name, arguments = _split_name("scheduler", config, SCHEDULERS)
     cls, default_interval = SCHEDULERS[name]
+    _default_peak(name, arguments, optimizer)
     interval = arguments.pop("interval", default_interval)
     if interval not in ("step", "epoch", "metric"):
         raise ConfigError(f"scheduler.interval is {interval!r}, expected step, epoch or metric.")
@@ -120,25 +189,46 @@ def build_schedule(config: Mapping[str, Any], optimizer: Optimizer, num_steps: i
     return Schedule(_construct("scheduler", name, cls, optimizer, arguments), interval)
 
 
-def _split_name(kind: str, config: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    arguments = dict(config)
+def _split_name(kind: str, config: Mapping[str, Any] | str, known: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    arguments: dict[str, Any] = {"name": config} if isinstance(config, str) else dict(config)
     name = arguments.pop("name", None)
     if not isinstance(name, str):
-        raise ConfigError(f"{kind} needs a name, given {dict(config)}. Known {kind}s: {', '.join(sorted(known))}.")
+        raise ConfigError(f"{kind} needs a name, given {arguments}. Known {kind}s: {', '.join(sorted(known))}.")
     if name.lower() not in known:
         raise unknown_name(kind, name, known)
     return name.lower(), arguments
 
 
 def _construct(kind: str, name: str, cls: type[Any], first: Any, arguments: dict[str, Any]) -> Any:
+    accepted = _refuse_unknown(kind, name, cls, arguments)
+    missing = [p for p in _required(cls) if p in accepted and p not in arguments]
+    if missing:
+        raise ConfigError(
+            f"{kind} {name} needs {', '.join(missing)}: {kind}.{missing[0]}. Known: {', '.join(accepted)}."
+        )
+    try:
+        return cls(first, **arguments)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        raise ConfigError(f"{kind} {name} with {arguments}: {error}") from error
+
+
+def _refuse_unknown(kind: str, name: str, cls: type[Any], arguments: Iterable[str]) -> list[str]:
+    """The names of the arguments that a class takes, all others being refused."""
     accepted = [p for p in inspect.signature(cls).parameters if p not in ("self", "params", "optimizer")]
     unknown = sorted(set(arguments) - set(accepted))
     if unknown:
         raise ConfigError(f"{kind} {name} has no argument {', '.join(unknown)}. Its arguments: {', '.join(accepted)}.")
-    try:
-        return cls(first, **arguments)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"{kind} {name} with {arguments}: {error}") from error
+    return accepted
+
+
+def _required(cls: type[Any]) -> list[str]:
+    return [name for name, p in inspect.signature(cls).parameters.items() if p.default is inspect.Parameter.empty]
+
+
+def _default_peak(name: str, arguments: dict[str, Any], optimizer: Optimizer) -> None:
+    """``onecycle`` alone climbs to the rate of the optimizer."""
+    if name == "onecycle" and arguments.get("max_lr") is None:
+        arguments["max_lr"] = [group["lr"] for group in optimizer.param_groups]
 
 
 def _can_fuse(cls: type[Optimizer], parameters: Iterable[Tensor]) -> bool:

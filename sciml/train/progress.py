@@ -1,8 +1,14 @@
-"""What a person sees while a run trains: a bar in a terminal, plain lines elsewhere."""
+"""What a person sees while a run trains: a bar in a terminal, plain lines elsewhere.
+
+What cannot be shown, because the terminal is gone or the disk behind a log is full, never stops a run.
+"""
 
 import sys
 import time
-from typing import Any, Protocol
+from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol
 
 __all__ = ["NoProgress", "Progress", "make_progress"]
 
@@ -21,6 +27,20 @@ class Progress(Protocol):
 
     def stop(self) -> None:
         """Finish, also after an error."""
+
+
+P = ParamSpec("P")
+
+
+def _unshown(method: Callable[Concatenate[Any, P], None]) -> Callable[Concatenate[Any, P], None]:
+    """A method that does nothing where the stream is closed, full or cannot show a character."""
+
+    @wraps(method)
+    def safe(self: Any, *args: P.args, **kwargs: P.kwargs) -> None:
+        with suppress(OSError, ValueError):
+            method(self, *args, **kwargs)
+
+    return safe
 
 
 class NoProgress:
@@ -51,6 +71,7 @@ class LineProgress:
         self._done, self._total = done, total
         self._begin = self._last = time.monotonic()
 
+    @_unshown
     def update(self, step: int, loss: float) -> None:
         now = time.monotonic()
         if now - self._last < self._every:
@@ -67,6 +88,7 @@ class LineProgress:
     def epoch(self, epoch: int, row: dict[str, float]) -> None:
         self._row = row
 
+    @_unshown
     def stop(self) -> None:
         row = getattr(self, "_row", None)
         if row is not None:
@@ -85,8 +107,8 @@ class RichProgress:
             TextColumn("training"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:.1f} steps/s"),
-            TextColumn("loss {task.fields[loss]:.4g}"),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[loss]}"),
             TextColumn("{task.fields[summary]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
@@ -95,20 +117,24 @@ class RichProgress:
             expand=True,
         )
 
+    @_unshown
     def start(self, done: int, total: int) -> None:
         self._done = done
         self._begin = time.monotonic()
+        self._task = self._bar.add_task("", total=total, completed=done, rate="", loss="", summary="")
         self._bar.start()
-        self._task = self._bar.add_task("", total=total, completed=done, rate=0.0, loss=float("nan"), summary="")
 
+    @_unshown
     def update(self, step: int, loss: float) -> None:
         rate = (step - self._done) / max(time.monotonic() - self._begin, 1e-9)
-        self._bar.update(self._task, completed=step, rate=rate, loss=loss)
+        self._bar.update(self._task, completed=step, rate=f"{rate:.1f} steps/s", loss=f"loss {loss:.4g}")
 
+    @_unshown
     def epoch(self, epoch: int, row: dict[str, float]) -> None:
         shown = [f"{name} {value:.4g}" for name, value in row.items() if name.startswith("val")]
         self._bar.update(self._task, summary=shown[0] if shown else f"epoch {epoch}")
 
+    @_unshown
     def stop(self) -> None:
         self._bar.stop()
 
@@ -119,4 +145,7 @@ def make_progress(enabled: bool | Any) -> Progress:
         return enabled
     if not enabled:
         return NoProgress()
-    return RichProgress() if sys.stderr.isatty() else LineProgress()
+    with suppress(OSError, ValueError):  # a closed stream does not say what it was
+        if sys.stderr is not None and sys.stderr.isatty():
+            return RichProgress()
+    return LineProgress()

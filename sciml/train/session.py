@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+import shlex
 import signal
 import threading
 import time
@@ -34,7 +35,7 @@ from sciml.train.load import save_model
 from sciml.train.loggers import LOGGERS, Logger
 from sciml.train.loop import TrainingLoop
 from sciml.train.method import Hooks, Method, derive_seed
-from sciml.train.optim import Schedule, build_optimizer, build_schedule
+from sciml.train.optim import Schedule, build_optimizer, build_schedule, optimizer_recipe, schedule_recipe
 from sciml.train.progress import make_progress
 from sciml.train.randomness import restore_rng, rng_state, seed_all
 from sciml.train.task import Task, dtype_of
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FitResult", "FitSession", "Interrupted"]
 
-OptimizerLike = Mapping[str, Any] | Callable[[nn.Module], Optimizer]
+OptimizerLike = Mapping[str, Any] | str | Callable[[nn.Module], Optimizer]
 
 
 class Interrupted(SciMLError):
@@ -91,7 +92,7 @@ class FitSession:
         task: Task | str | None,
         methods: Sequence[Method],
         optimizer: OptimizerLike | None,
-        scheduler: Mapping[str, Any] | None,
+        scheduler: Mapping[str, Any] | str | None,
         inputs: Mapping[str, str] | None,
         resume: str | Path | None,
         config: Mapping[str, Any] | None,
@@ -100,7 +101,7 @@ class FitSession:
         self.engine = trainer.engine
         self.task = resolve_task(task, data, model)
         self.hooks = Hooks(methods)
-        self.optimizer, self.scheduler = optimizer, scheduler
+        self.optimizer, self.scheduler = optimizer_recipe(optimizer), schedule_recipe(scheduler)
         self.inputs, self.resume, self.config = inputs, resume, config
         self.result = FitResult(task=self.task)
         self.best = math.inf
@@ -259,7 +260,7 @@ class FitSession:
         if checkpoint is not None:
             self._restore(checkpoint)
 
-    def _recipe(self) -> tuple[OptimizerLike, Mapping[str, Any] | None]:
+    def _recipe(self) -> tuple[Mapping[str, Any] | Callable[[nn.Module], Optimizer], Mapping[str, Any] | None]:
         """Optimizer and scheduler of the user, or else of the task."""
         chosen = dict(self.task.configure_optimizers(self.model))
         given = self.optimizer if self.optimizer is not None else chosen["optimizer"]
@@ -358,12 +359,14 @@ class FitSession:
 
     def _check_monitor(self) -> None:
         """A metric of a validation split that does not exist is an error before the first epoch, not after it."""
-        monitor = self.trainer.monitor
-        split, _, metric = (monitor or "").partition("/")
+        monitors = {"trainer.monitor": self.trainer.monitor}
+        monitors |= {f"{type(c).__name__}.monitor": getattr(c, "monitor", None) for c in self.trainer.callbacks}
         known = self.task.metrics()
-        if split in self.data.names("val") and known and metric not in known:
-            names = ", ".join(f"{split}/{name}" for name in known)
-            raise ConfigError(f"trainer.monitor is {monitor!r}; the metrics of this split are {names}.")
+        for where, monitor in monitors.items():
+            split, _, metric = (monitor or "").partition("/")
+            if split in self.data.names("val") and known and metric not in known:
+                names = ", ".join(f"{split}/{name}" for name in known)
+                raise ConfigError(f"{where} is {monitor!r}; the metrics of this split are {names}.")
 
     def _monitor(self, row: Mapping[str, float]) -> str:
         if self.trainer.monitor is not None:
@@ -466,7 +469,9 @@ class FitSession:
         assert run is not None
         self._save()
         name = signal.Signals(self._signal).name
-        command = f"sciml fit {run.config} --resume" if self.config is not None else "Trainer.fit(..., resume='auto')"
+        command = "Trainer.fit(..., resume='auto')"
+        if self.config is not None:
+            command = f"sciml fit {shlex.quote(str(run.config))} --resume"
         raise Interrupted(
             f"stopped by {name} at step {self.loop.step} of {self.loop.max_steps}; everything is saved in {run.path}. "
             f"Continue with: {command}",

@@ -164,7 +164,7 @@ class Trainer:
         methods: Sequence[Method] = (),
         *,
         optimizer: OptimizerLike | None = None,
-        scheduler: Mapping[str, Any] | None = None,
+        scheduler: Mapping[str, Any] | str | None = None,
         inputs: Mapping[str, str] | None = None,
         resume: str | Path | None = None,
         config: Mapping[str, Any] | None = None,
@@ -176,8 +176,8 @@ class Trainer:
             data: Splits ``train`` and, optionally, those whose names begin with ``val``.
             task: The task, or its name; None takes what the dataset or the model says.
             methods: Training methods.
-            optimizer: ``{"name": ..., arguments}`` or a function of the model; None leaves it to the task.
-            scheduler: ``{"name": ..., arguments}``.
+            optimizer: Name, ``{"name": ..., arguments}``, or a function of the model; None leaves it to the task.
+            scheduler: Name, or ``{"name": ..., arguments}``.
             inputs: Forward argument to batch key, where the names differ.
             resume: ``"auto"`` continues the run folder if it has a checkpoint; a path continues from that file.
             config: Kept in the run folder as ``config.yaml``.

@@ -364,3 +364,73 @@ def test_formats_of_plugins_are_tried_too(tmp_path: Path) -> None:
 def test_the_registered_names_of_the_small_datasets_give_what_load_dataset_gives() -> None:
     for name in ("darcy-small", "burgers-small"):
         assert registry("datasets").create(name, validation=10).hash == load_dataset(name, validation=10).hash
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"validation": "many"}, r"data\.validation is 'many', expected a number of samples or a fraction"),
+        ({"validation": True}, r"data\.validation is True"),
+        ({"seed": 1.5}, r"data\.seed is 1\.5, expected an integer or null"),
+        ({"trajectory": "yes"}, r"data\.trajectory is 'yes', expected true or false"),
+        ({"dtype": 32}, r"data\.dtype is 32"),
+        ({"validaton": 3}, r"no option validaton.*Did you mean 'validation'"),
+    ],
+)
+def test_options_of_a_wrong_kind_are_named(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_dataset(make(tmp_path), **options)
+    with pytest.raises(ConfigError, match=message):
+        load_dataset(tmp_path / "waves" / "train.pt", **options)
+
+
+def test_a_card_with_a_key_twice_or_without_content_is_refused(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    card = folder / "card.yaml"
+    card.write_text(card.read_text() + "licence: MIT\n")
+    with pytest.raises(DataFormatError, match="the key 'licence' stands twice"):
+        read_card(folder)
+    card.write_text("")
+    with pytest.raises(DataFormatError, match="is empty"):
+        read_card(folder)
+
+
+def test_complex_fields_are_refused_in_files_and_cards(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    x = torch.randn(8, 8, dtype=torch.complex64)
+    torch.save({"x": x, "y": x.abs()}, folder / "train.pt")
+    card = yaml.safe_load((folder / "card.yaml").read_text())
+    del card["splits"]["train"]["sha256"]
+    (folder / "card.yaml").write_text(yaml.safe_dump(card))
+    for source in (folder, folder / "train.pt"):
+        with pytest.raises(ConfigError, match=r"x holds complex numbers \(complex64\).*two channels"):
+            load_dataset(source)
+    np.savez(tmp_path / "mine.npz", x=x.numpy(), y=x.abs().numpy())
+    with pytest.raises(ConfigError, match=r"numpy\.stack\(\[x\.real, x\.imag\], axis=1\)"):
+        load_dataset(tmp_path / "mine.npz")
+
+
+def test_a_file_without_a_target_says_what_it_is_good_for(tmp_path: Path) -> None:
+    torch.save({"x": torch.zeros(3, 8)}, tmp_path / "new.pt")
+    with pytest.raises(ConfigError, match=r"without a target.*sciml predict"):
+        load_dataset(tmp_path / "new.pt")
+
+
+def test_an_attribute_called_units_is_no_description(tmp_path: Path) -> None:
+    import h5py
+
+    with h5py.File(tmp_path / "darcy.h5", "w") as file:
+        file["nu"], file["tensor"] = np.ones((3, 8, 8)), np.ones((3, 1, 8, 8))
+        file.attrs["units"] = "SI"
+    assert load_dataset(tmp_path / "darcy.h5").train["y"].shape == (3, 1, 8, 8)
+
+
+def test_the_refusal_of_a_plugin_dataset_names_its_options() -> None:
+    @registry("datasets").register("odd-for-test")
+    def odd(size: int = 1) -> Dataset:
+        raise ValueError("size must be even")
+
+    with pytest.raises(ConfigError, match="dataset odd-for-test cannot be made with size=3: size must be even"):
+        load_dataset("odd-for-test", size=3)
+    with pytest.raises(ConfigError, match="unexpected keyword argument 'length'"):
+        load_dataset("odd-for-test", length=3)

@@ -334,7 +334,7 @@ BAD: list[tuple[type[nn.Module], str, str, set[str]]] = [
     (Unpicklable, "pickle_round_trip", "Do not keep lambdas", set()),
     (CopiesToItself, "deepcopy_is_independent", "a deep copy shares parameters", set()),
     (KeepsGraph, "deepcopy_is_independent", "copy.deepcopy raised", set()),
-    (WrongHint, "configuration_round_trip", r"model.hidden is \[8\], expected int", set()),
+    (WrongHint, "configuration_round_trip", r"model.hidden is \[8\], expected an integer", set()),
     (NotPlain, "configuration_round_trip", "are not plain data", set()),
     (NeedsTuple, "configuration_round_trip", "must treat a list from YAML as it treats a tuple", set()),
 ]

@@ -54,3 +54,39 @@ def test_a_pipe_gets_lines_a_terminal_a_bar_and_off_nothing(monkeypatch: pytest.
     assert isinstance(make_progress(True), RichProgress)
     mine = NoProgress()
     assert make_progress(mine) is mine
+
+
+def test_the_first_frame_shows_no_number_that_is_not_there_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    progress = RichProgress()
+    progress.start(0, 60)
+    progress.stop()
+    assert "nan" not in terminal.getvalue()
+    assert "0/60" in terminal.getvalue()
+
+
+class Full(io.StringIO):
+    """A log on a disk that is full."""
+
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("make", [LineProgress, RichProgress])
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_stream_that_cannot_be_written_stops_nothing(
+    make: type, closed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Full()
+    if closed:
+        stream.close()
+    monkeypatch.setattr(sys, "stderr", stream)
+    progress = make(every=0.0) if make is LineProgress else make()
+    progress.start(0, 60)
+    progress.update(30, 0.5)
+    progress.epoch(3, ROW)
+    progress.stop()
+    assert isinstance(make_progress(True), LineProgress)

@@ -1,4 +1,4 @@
-"""The neuraloperator layout: a ``.pt`` file with a dictionary of two tensors, ``x`` and ``y``.
+"""The neuraloperator layout: a ``.pt`` file with a dictionary of two tensors, ``x`` and ``y``, or ``x`` alone.
 
 The file is read with ``torch.load(weights_only=True)`` only, after its container has been checked: what ``torch.save``
 writes is a zip archive whose entries are not compressed, so no entry can be larger than the file.
@@ -21,13 +21,14 @@ __all__ = ["FORMAT", "read"]
 _NAME = "neuraloperator-pt"
 _SPATIAL = ("x1", "x2", "x3")
 _MAX_DIM = 3
+_ROLES: dict[str, Any] = {"x": "input", "y": "target"}
 # An expanded tensor repeats its storage; more than this is not data.
 _DTYPES = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128)
 
 
 def read(path: Path, *, channels: bool | None = None, allow_nan: bool = False) -> Fields:
-    """Read ``x`` and ``y``; a target with one axis more than a 1-D input is a trajectory ``(sample, time, x1)``.
+    """Read ``x`` and, where it is there, ``y``; a target with one axis more than a 1-D input is a trajectory.
 
     Args:
         path: The file.
@@ -36,18 +37,18 @@ def read(path: Path, *, channels: bool | None = None, allow_nan: bool = False) -
         allow_nan: Accept NaN and infinite values.
 
     Raises:
-        LayoutError: If it is no ``torch.save`` archive, or has no ``x`` and ``y``.
+        LayoutError: If it is no ``torch.save`` archive, or has no ``x``.
         DataFormatError: If it is damaged, or holds values that are not finite.
     """
     _check_archive(path)
     content = _load(path)
     found = _listing(content)
     tensors = _x_and_y(content, found, path)
-    axes = _axes(tensors["x"], tensors["y"], channels, found)
+    axes = _axes(tensors["x"], tensors.get("y"), channels, found)
     if not allow_nan:
         for name, value in tensors.items():
             check_finite(name, value.float() if value.dtype == torch.bfloat16 else value, str(path))
-    return Fields(_NAME, path, tensors, axes, attrs=_attrs(content), roles={"x": "input", "y": "target"})
+    return Fields(_NAME, path, tensors, axes, attrs=_attrs(content), roles={name: _ROLES[name] for name in tensors})
 
 
 def _sniff(path: Path, head: bytes) -> bool | str:
@@ -105,9 +106,10 @@ def _listing(content: Any) -> Listing:
 def _x_and_y(content: Any, found: Listing, path: Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping):
         raise LayoutError(f"the content is a {type(content).__name__}, expected a dictionary with x and y", found)
-    if missing := [key for key in ("x", "y") if not isinstance(content.get(key), Tensor)]:
+    names = [key for key in ("x", "y") if key == "x" or key in content]
+    if missing := [key for key in names if not isinstance(content.get(key), Tensor)]:
         raise LayoutError(f"no tensor {' and no tensor '.join(missing)}", found)
-    tensors = {key: content[key].detach() for key in ("x", "y")}
+    tensors = {key: content[key].detach() for key in names}
     for key, value in tensors.items():
         if type(value) is not Tensor or value.layout != torch.strided or value.device.type != "cpu":
             raise LayoutError(f"{key} is not a plain dense tensor", found)
@@ -118,16 +120,18 @@ def _x_and_y(content: Any, found: Listing, path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _axes(x: Tensor, y: Tensor, channels: bool | None, found: Listing) -> dict[str, tuple[str, ...]]:
-    if x.ndim < 2 or y.ndim < 2 or len(x) != len(y) or not x.numel() or not y.numel():
+def _axes(x: Tensor, y: Tensor | None, channels: bool | None, found: Listing) -> dict[str, tuple[str, ...]]:
+    given = {"x": x} if y is None else {"x": x, "y": y}
+    if any(value.ndim < 2 or not value.numel() or len(value) != len(x) for value in given.values()):
+        shapes = " and ".join(f"{name} {tuple(value.shape)}" for name, value in given.items())
         raise LayoutError(
-            f"x {tuple(x.shape)} and y {tuple(y.shape)} are not samples of functions on a grid: (sample, ...) with "
-            "equally many samples",
+            f"{shapes} are not samples of functions on a grid: (sample, ...) with equally many samples",
             found,
         )
-    trajectory = x.ndim == 2 and y.ndim == 3 and y.shape[-1] == x.shape[-1] and channels is not True
-    axes = {"x": _axes_of(x, channels), "y": ("sample", "time", "x1") if trajectory else _axes_of(y, channels)}
-    for name, tensor in (("x", x), ("y", y)):
+    axes = {name: _axes_of(value, channels) for name, value in given.items()}
+    if y is not None and x.ndim == 2 and y.ndim == 3 and y.shape[-1] == x.shape[-1] and channels is not True:
+        axes["y"] = ("sample", "time", "x1")
+    for name, tensor in given.items():
         if len(axes[name]) != tensor.ndim:
             raise LayoutError(f"{name} {tuple(tensor.shape)} has not one to {_MAX_DIM} spatial axes", found)
     return axes

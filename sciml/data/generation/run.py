@@ -148,7 +148,7 @@ def code_hash(problem: "Problem") -> str:
     own = {file.parent for file in files if file.parent.name == "problems" and file.parent.parent.name == "sciml"}
     files |= {file for folder in own for file in folder.glob("_*.py")}
     files |= set((Path(sciml.spaces.__file__).parent / "random").glob("*.py"))
-    for file in sorted(files, key=lambda path: path.name):
+    for file in sorted(files, key=lambda path: (path.name, path.parent.name)):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -64,6 +64,15 @@ def _mat_v73(file: io.BytesIO) -> None:
     file.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
 
 
+def _plain_npz(file: io.BytesIO) -> None:
+    np.savez(file, x=np.ones((3, 4)), y=np.ones((3, 2, 4)))
+
+
+def _plain_hdf5(file: io.BytesIO) -> None:
+    with h5py.File(file, "w") as content:
+        content["u"], content["coords"], content["y"] = np.ones((3, 4)), np.ones((5, 2)), np.ones((3, 5))
+
+
 WRITERS: dict[str, Callable[[io.BytesIO], None]] = {
     "pt": _pt,
     "npz-aligned": _npz_aligned,
@@ -73,6 +82,8 @@ WRITERS: dict[str, Callable[[io.BytesIO], None]] = {
     "hdf5": _hdf5,
     "hdf5-groups": _hdf5_groups,
     "mat-v73": _mat_v73,
+    "plain-npz": _plain_npz,
+    "plain-hdf5": _plain_hdf5,
 }
 
 

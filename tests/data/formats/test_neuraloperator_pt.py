@@ -65,7 +65,7 @@ def test_numbers_beside_x_and_y_become_attributes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"x": torch.zeros(3, 8)}, r"no tensor y.*|Found: x float32 \(3, 8\)"),
+        ({"y": torch.zeros(3, 8)}, r"no tensor x.*|Found: y float32 \(3, 8\)"),
         (
             {"a": torch.zeros(3, 8), "b": torch.zeros(2)},
             r"Found: a float32 \(3, 8\), b float32 \(2,\)\. Tried: .*no tensor x",

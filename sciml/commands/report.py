@@ -1,0 +1,133 @@
+"""What a run ends with: metrics on the test splits, trivial baselines beside them, a table and pictures."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["TITLES", "draw", "error_table", "evaluate_run", "headline", "sample_errors"]
+
+TITLES = {"relative_l2": "relative L2 error", "relative_h1": "relative H1 error", "mse": "mean squared error"}
+
+
+def evaluate_run(run: Any) -> dict[str, Any]:
+    """Metrics of the model on every test split, of trivial baselines beside it, and what the numbers belong to."""
+    import torch
+
+    import sciml
+
+    names = run.data.names("test")
+    report: dict[str, Any] = {name: _test_split(run, name) for name in names}
+    metric = headline(run.task)
+    report["baselines"] = {}
+    if metric is not None:
+        for label, predictor in _baselines(run).items():
+            report["baselines"][label] = {
+                name: _baseline(predictor, run.data[name], run.task, metric) for name in names
+            }
+    report["parameters"] = sum(parameter.numel() for parameter in run.model.parameters())
+    report["versions"] = {
+        "sciml": sciml.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    report["data_hash"] = run.data.hash
+    return report
+
+
+def _baselines(run: Any) -> dict[str, Any]:
+    from sciml.tasks import OperatorRegression, linear_baseline, mean_baseline
+
+    train = run.data.train
+    source = next((name for name in ("x", "u") if name in train.tensors), None)
+    shared_points = "coords" not in train.tensors or "coords" in train.shared
+    if not isinstance(run.task, OperatorRegression) or source is None or run.task.target != "y" or not shared_points:
+        return {}
+    baselines = {"training mean": mean_baseline(run.data)}
+    # Beyond some thousand unknowns a dense least-squares fit takes longer than the training it is compared with.
+    if train[source][0].numel() <= 4096 and train["y"][0].numel() <= 4096:
+        baselines["linear least squares"] = linear_baseline(run.data, source)
+    return baselines
+
+
+def headline(task: Any) -> str | None:
+    """The first metric of a task, which the table shows."""
+    return next(iter(task.metrics()), None)
+
+
+def _baseline(predictor: Any, split: Any, task: Any, metric: str) -> dict[str, Any]:
+    """The metric of a trivial predictor; it says why where it cannot be computed, as between unknown grids."""
+    try:
+        return sample_errors(predictor(split), split, task, metric)
+    except (ValueError, RuntimeError, TypeError, LookupError) as error:
+        return {"error": " ".join(str(error).split())}
+
+
+def _test_split(run: Any, name: str) -> dict[str, Any]:
+    """Metrics on one split; a model that cannot take its resolution says so instead, and the run is kept."""
+    try:
+        metrics: dict[str, Any] = run.trainer.test(run.model, run.data, run.task, prefix=name)[name]
+    except (ValueError, RuntimeError, TypeError, LookupError) as error:
+        return {"error": " ".join(str(error).split())}
+    return metrics
+
+
+def sample_errors(prediction: Any, split: Any, task: Any, metric: str) -> dict[str, float]:
+    from sciml.metrics import mean_and_standard_error
+
+    values = task.metrics()[metric](prediction, dict(split.tensors), split)
+    mean, spread = mean_and_standard_error(values.double())
+    return {metric: float(mean), f"{metric}_se": float(spread)}
+
+
+def error_table(report: Mapping[str, Any], label: str, metric: str | None) -> str:
+    splits = [name for name in report if name.startswith("test")]
+    if not splits:
+        return "no test split: nothing to evaluate"
+    if metric is None:
+        return "the task has no metrics: nothing to evaluate"
+    rows = {label: {name: report[name] for name in splits}, **report["baselines"]}
+    width = max(len(name) for name in rows) + 2
+    columns = max(20, *(len(name) + 2 for name in splits))
+    lines = [f"{TITLES.get(metric, metric)} (mean ± standard error over test samples)"]
+    lines.append(" " * width + "".join(f"{name:>{columns}s}" for name in splits))
+    for name, values in rows.items():
+        lines.append(f"{name:{width}s}" + "".join(f"{_cell(values[split], metric):>{columns}s}" for split in splits))
+    lines += [f"{split}: {report[split]['error']}" for split in splits if "error" in report[split]]
+    return "\n".join(lines)
+
+
+def _cell(values: Mapping[str, Any], metric: str) -> str:
+    return f"{values[metric]:.4f} ± {values[f'{metric}_se']:.4f}" if metric in values else "-"
+
+
+def draw(run: Any, report: Mapping[str, Any]) -> list[Path]:
+    """One test sample per split, and the training curve, into the run folder."""
+    from sciml.plotting import OperatorSample, plot_history, plot_operator_samples
+
+    folder = run.trainer.run.path
+    figures = []
+    rows = run.trainer.run.rows()
+    if rows:
+        plot_history(rows, path=folder / "history.png")
+        figures.append(folder / "history.png")
+    samples = []
+    for name in run.data.names("test"):
+        if "error" in report[name]:
+            continue
+        split = run.data[name].select(slice(0, 1))
+        if "x" not in split.tensors or "y" not in split.tensors or split["x"].dim() != split["y"].dim():
+            continue
+        prediction = run.predict(split)
+        # A task of a plugin may predict something else than the field y.
+        if prediction.shape == split["y"].shape:
+            samples.append(OperatorSample(split["x"][0], split["y"][0], prediction[0], split.grids.get("y"), name))
+    if samples and samples[0].y.dim() in (2, 3):
+        units = {name: field.units for name, field in run.data.spec.fields.items()}
+        cards = run.data.card.get("fields") or {}
+        names = {name: cards[name]["label"] for name in ("x", "y") if "label" in (cards.get(name) or {})}
+        plot_operator_samples(samples, names=names, units=units, path=folder / "prediction.png")
+        figures.append(folder / "prediction.png")
+    return figures
