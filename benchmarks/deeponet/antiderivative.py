@@ -2,8 +2,9 @@
 
     s'(x) = u(x), s(0) = 0 on [0, 1]
 
-100 sensors and query points, ReLU networks of width 40, Adam at 1e-3, 10 000 steps on the whole batch, 1000 test
-functions. The operator is linear: the row of linear least squares is the answer that a network has to be compared with.
+100 sensors and query points, ReLU networks of width 40 (the branch of the POD: tanh), Adam at 1e-3, 10 000 steps on the
+whole batch, 1000 test functions. The operator is linear: the row of linear least squares is the answer that a network
+has to be compared with.
 Gate: mean relative L2 error of the plain network in [0.012, 0.035] for every seed.
 
     python benchmarks/deeponet/antiderivative.py
@@ -42,10 +43,10 @@ def main() -> int:
 
     def run(space: str, kind: str, seed: int) -> dict[str, float]:
         torch.manual_seed(seed)
-        if kind == "POD, 10 modes":
+        if kind == "POD, 10 modes, tanh":
             train_split = data[space].train
             model: torch.nn.Module = PODDeepONet.from_data(
-                train_split["y"], train_split["coords"], modes=10, branch=[SENSORS, 40, 40, 10]
+                train_split["y"], train_split["coords"], modes=10, branch=[SENSORS, 40, 40], activation="tanh"
             )
         else:
             model = deeponet(sensors=SENSORS, modes=40, branch=[40], trunk=[40], stacked=kind == "stacked")
@@ -62,7 +63,7 @@ def main() -> int:
         )
         table[f"{space}, linear least squares"] = [row["test_relative_l2"]]
     jobs = [(space, kind) for space in data for kind in ("unstacked", "stacked")]
-    jobs.append((next(iter(data)), "POD, 10 modes"))
+    jobs.append((next(iter(data)), "POD, 10 modes, tanh"))
     for seed in options.seeds:
         for space, kind in jobs:
             row = results.row(f"{space}, {kind}, seed {seed}", lambda a=space, b=kind, s=seed: run(a, b, s))

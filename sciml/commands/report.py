@@ -100,12 +100,16 @@ def error_table(report: Mapping[str, Any], label: str, metric: str | None) -> st
 
 
 def _cell(values: Mapping[str, Any], metric: str) -> str:
-    return f"{values[metric]:.4f} ± {values[f'{metric}_se']:.4f}" if metric in values else "-"
+    if metric not in values:
+        return "-"
+    value, error = values[metric], values[f"{metric}_se"]
+    # Four digits after the point would hide what a small error is.
+    return f"{value:.4f} ± {error:.4f}" if value >= 1e-3 or value == 0 else f"{value:.2e} ± {error:.0e}"
 
 
 def draw(run: Any, report: Mapping[str, Any]) -> list[Path]:
     """One test sample per split, and the training curve, into the run folder."""
-    from sciml.plotting import OperatorSample, plot_history, plot_operator_samples
+    from sciml.plotting import plot_history, plot_operator_samples, plot_query_samples
 
     folder = run.trainer.run.path
     figures = []
@@ -113,21 +117,50 @@ def draw(run: Any, report: Mapping[str, Any]) -> list[Path]:
     if rows:
         plot_history(rows, path=folder / "history.png")
         figures.append(folder / "history.png")
-    samples = []
+    on_grids, at_points = [], []
     for name in run.data.names("test"):
         if "error" in report[name]:
             continue
         split = run.data[name].select(slice(0, 1))
-        if "x" not in split.tensors or "y" not in split.tensors or split["x"].dim() != split["y"].dim():
-            continue
-        prediction = run.predict(split)
         # A task of a plugin may predict something else than the field y.
-        if prediction.shape == split["y"].shape:
-            samples.append(OperatorSample(split["x"][0], split["y"][0], prediction[0], split.grids.get("y"), name))
-    if samples and samples[0].y.dim() in (2, 3):
+        if "y" not in split.tensors or (prediction := run.predict(split)).shape != split["y"].shape:
+            continue
+        if "x" in split.tensors and split["x"].dim() == split["y"].dim() in (3, 4):
+            on_grids.append(_on_grid(split, prediction, name))
+        elif (sample := _at_points(split, prediction, name)) is not None:
+            at_points.append(sample)
+    if on_grids and len({sample.y.dim() for sample in on_grids}) == 1:
         units = {name: field.units for name, field in run.data.spec.fields.items()}
         cards = run.data.card.get("fields") or {}
         names = {name: cards[name]["label"] for name in ("x", "y") if "label" in (cards.get(name) or {})}
-        plot_operator_samples(samples, names=names, units=units, path=folder / "prediction.png")
+        plot_operator_samples(on_grids, names=names, units=units, path=folder / "prediction.png")
+        figures.append(folder / "prediction.png")
+    elif at_points:
+        plot_query_samples(at_points, path=folder / "prediction.png")
         figures.append(folder / "prediction.png")
     return figures
+
+
+def _on_grid(split: Any, prediction: Any, label: str) -> Any:
+    from sciml.plotting import OperatorSample
+
+    return OperatorSample(split["x"][0], split["y"][0], prediction[0], split.grids.get("y"), label)
+
+
+def _at_points(split: Any, prediction: Any, label: str) -> Any:
+    """The first channel of the first sample, where its query points lie on a line or a plane."""
+    from sciml.plotting import QuerySample
+
+    if not {"u", "coords"} <= set(split.tensors):
+        return None
+    coords = split["coords"] if split["coords"].dim() == 2 else split["coords"][0]
+    target, guess = (value[0].reshape(-1, len(coords))[0] for value in (split["y"], prediction))
+    valid = split["y.mask"][0] if "y.mask" in split.tensors else slice(None)
+    coords, target, guess = coords[valid], target[valid], guess[valid]
+    # Fewer points than this make no curve and no triangles.
+    if coords.shape[1] not in (1, 2) or len(coords) < 4:
+        return None
+    u = split["u"][0].reshape(-1, split["u"].shape[-1])[0]
+    where = split.tensors.get("u.pos")
+    on_a_line = where is not None and where.dim() == 2 and where.shape == (len(u), 1)
+    return QuerySample(u, coords, target, guess, where[:, 0] if on_a_line and where is not None else None, label)
