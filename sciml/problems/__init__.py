@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from sciml.problems.burgers_pdebench import BurgersPDEBench
     from sciml.problems.darcy import Darcy, DarcyPDEBench
     from sciml.problems.diffusion_reaction import DiffusionReaction
+    from sciml.problems.fitzhugh_nagumo import FitzHughNagumo
     from sciml.problems.navier_stokes import NavierStokes, NavierStokesForced
     from sciml.problems.nonlinear_ode import NonlinearODE
     from sciml.problems.pendulum import Pendulum
     from sciml.problems.reaction_diffusion import ReactionDiffusion
+    from sciml.problems.shallow_water import ShallowWater
 
 _WHERE = {
     "Advection": "advection",
@@ -27,6 +29,7 @@ _WHERE = {
     "Darcy": "darcy",
     "DarcyPDEBench": "darcy",
     "DiffusionReaction": "diffusion_reaction",
+    "FitzHughNagumo": "fitzhugh_nagumo",
     "NavierStokes": "navier_stokes",
     "NavierStokesForced": "navier_stokes",
     "NonlinearODE": "nonlinear_ode",
@@ -34,6 +37,7 @@ _WHERE = {
     "Problem": "base",
     "ProblemData": "base",
     "ReactionDiffusion": "reaction_diffusion",
+    "ShallowWater": "shallow_water",
     "VariableAdvection": "advection",
 }
 
@@ -45,6 +49,7 @@ __all__ = [
     "Darcy",
     "DarcyPDEBench",
     "DiffusionReaction",
+    "FitzHughNagumo",
     "NavierStokes",
     "NavierStokesForced",
     "NonlinearODE",
@@ -52,6 +57,7 @@ __all__ = [
     "Problem",
     "ProblemData",
     "ReactionDiffusion",
+    "ShallowWater",
     "VariableAdvection",
 ]
 
