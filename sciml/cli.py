@@ -53,6 +53,20 @@ def _parser() -> argparse.ArgumentParser:
     info = data.add_parser("info", help="layout, arrays, ranges and coordinates of a data file")
     info.add_argument("file", metavar="FILE")
     data.add_parser("generate", help="generate samples of a problem into a file", add_help=False)
+    convert = data.add_parser("convert", help="write a data file of any known layout in another one")
+    convert.add_argument("file", metavar="FILE")
+    convert.add_argument("--out", required=True, metavar="OUT", help="file to write; with --format well a folder")
+    convert.add_argument("--format", choices=("pdebench", "well"), default="pdebench", help="layout to write")
+    convert.add_argument("--reader", default="auto", metavar="NAME", help="format of FILE; found from its content")
+    convert.add_argument(
+        "--role",
+        action="append",
+        default=[],
+        dest="roles",
+        metavar="NAME=ROLE",
+        help="what an array is: input, target, coords or params; may be given several times",
+    )
+    convert.add_argument("--overwrite", action="store_true", help="replace an existing file")
     bench = verbs.add_parser("bench", help="compare models on the same data, epochs and seeds; without a name: list")
     bench.add_argument("suite", nargs="?", metavar="SUITE", help="name of a suite")
     bench.add_argument("--models", metavar="A,B", help="models of the suite or of the registry; default: the suite's")
@@ -113,6 +127,10 @@ def _run(tokens: list[str]) -> int:
     arguments = _parser().parse_args(tokens)
     if arguments.verb in KINDS:
         return _components(arguments.verb, arguments.name)
+    if arguments.verb == "data" and arguments.action == "convert":
+        from sciml.commands.convert import convert
+
+        return convert(arguments)
     if arguments.verb == "data":
         from sciml.data import describe_file
 
