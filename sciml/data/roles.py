@@ -202,7 +202,9 @@ def _points(fields: Fields, places: Sequence[str], dtype: torch.dtype) -> Tensor
 
 
 def _weights(fields: Fields, places: Sequence[str]) -> Tensor | None:
-    """Of the grid, times the trapezoid rule in time where time is no axis of the grid; None without a grid."""
+    """Of the grid, times the trapezoid rule in time where time is no axis of the grid; or those of the points."""
+    if places == ("point",) and fields.axes.get("weights") == ("point",):
+        return torch.tensor(np.asarray(fields.arrays["weights"][:]))
     if fields.attrs.get("grid") is None or places == ("point",):
         return None
     grid = RegularGrid(**fields.attrs["grid"])

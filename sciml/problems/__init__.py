@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from sciml.problems.burgers import Burgers
     from sciml.problems.burgers_pdebench import BurgersPDEBench
     from sciml.problems.darcy import Darcy, DarcyPDEBench
+    from sciml.problems.darcy_triangle_notch import DarcyTriangleNotch
     from sciml.problems.diffusion_reaction import DiffusionReaction
+    from sciml.problems.elasticity import Elasticity
     from sciml.problems.fitzhugh_nagumo import FitzHughNagumo
     from sciml.problems.navier_stokes import NavierStokes, NavierStokesForced
     from sciml.problems.nonlinear_ode import NonlinearODE
     from sciml.problems.pendulum import Pendulum
+    from sciml.problems.poisson_irregular import PoissonIrregular
     from sciml.problems.reaction_diffusion import ReactionDiffusion
     from sciml.problems.shallow_water import ShallowWater
 
@@ -28,12 +31,15 @@ _WHERE = {
     "BurgersPDEBench": "burgers_pdebench",
     "Darcy": "darcy",
     "DarcyPDEBench": "darcy",
+    "DarcyTriangleNotch": "darcy_triangle_notch",
     "DiffusionReaction": "diffusion_reaction",
+    "Elasticity": "elasticity",
     "FitzHughNagumo": "fitzhugh_nagumo",
     "NavierStokes": "navier_stokes",
     "NavierStokesForced": "navier_stokes",
     "NonlinearODE": "nonlinear_ode",
     "Pendulum": "pendulum",
+    "PoissonIrregular": "poisson_irregular",
     "Problem": "base",
     "ProblemData": "base",
     "ReactionDiffusion": "reaction_diffusion",
@@ -48,12 +54,15 @@ __all__ = [
     "BurgersPDEBench",
     "Darcy",
     "DarcyPDEBench",
+    "DarcyTriangleNotch",
     "DiffusionReaction",
+    "Elasticity",
     "FitzHughNagumo",
     "NavierStokes",
     "NavierStokesForced",
     "NonlinearODE",
     "Pendulum",
+    "PoissonIrregular",
     "Problem",
     "ProblemData",
     "ReactionDiffusion",

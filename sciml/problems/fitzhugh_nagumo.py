@@ -29,7 +29,8 @@ class FitzHughNagumo(Problem):
 
     Reference:
         Takamoto et al.: PDEBench (2022): [-1, 1]^2, Du = 1e-3, Dv = 5e-3, k = 5e-3, T = 5, 101 frames, standard normal
-        numbers in every cell at the start. Five-point differences between the centres of cells, Runge-Kutta of order 4.
+        numbers in every cell at the start, other ones at every resolution. Five-point differences between the centres
+        of cells, Runge-Kutta of order 4.
 
     Example:
         >>> data = FitzHughNagumo(duration=0.1, frames=2).generate(2, seed=0, resolution=16)
@@ -42,12 +43,13 @@ class FitzHughNagumo(Problem):
     k: float = 5e-3
     duration: float = 5.0
     frames: int = 101
-    step: float = 0.02
+    step: float = 0.005
 
     name = "fitzhugh-nagumo"
     equation = "u_t = Du Lap u + u - u^3 - k - v, v_t = Dv Lap v + u - v on [-1, 1]^2, no flux"
     scheme = "five-point differences between cell centres, Runge-Kutta of order 4"
     default_resolution = 64
+    layout = "groups"
 
     def __post_init__(self) -> None:
         positive = self.diffusion_u > 0 and self.diffusion_v > 0 and self.duration > 0 and self.step > 0

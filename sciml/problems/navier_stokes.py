@@ -40,7 +40,9 @@ class _Vorticity(Problem):
         k1 = unit * torch.fft.fftfreq(n, 1 / n, dtype=torch.float64)[:, None]
         k2 = unit * torch.arange(n // 2 + 1, dtype=torch.float64)
         square = k1**2 + k2**2
-        keep = (k1.abs() <= unit * (n // 3)) & (k2 <= unit * (n // 3))
+        # Strictly below n / 3: where n divides by 3, products of the mode n / 3 with itself come back as that mode.
+        largest = unit * ((n - 1) // 3 + 0.5)
+        keep = (k1.abs() < largest) & (k2 < largest)
         inverse = torch.where(square > 0, 1 / square.clamp(min=1e-30), 0)
         # Stream function psi with -Laplace psi = w; velocity (psi_y, -psi_x); transport in divergence form.
         to_velocity = torch.stack([1j * k2 * inverse, -1j * k1 * inverse])

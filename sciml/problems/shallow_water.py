@@ -52,6 +52,7 @@ class ShallowWater(Problem):
     equation = "h_t + div(h v) = 0, (h v)_t + div(h v v) + g grad(h^2) / 2 = 0"
     scheme = "finite volumes: minmod reconstruction, HLL fluxes, Runge-Kutta of order 2"
     default_resolution = 64
+    layout = "groups"
 
     def __post_init__(self) -> None:
         if not (self.gravity > 0 and self.duration > 0 and self.frames >= 2 and 0 < self.cfl <= 0.5):
