@@ -138,8 +138,6 @@ def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path: Path) -> N
         read_config(path)
     with pytest.raises(ConfigError, match=r"command line: .*'eta' stands twice"):
         apply_overrides({}, ["--methods", "[{name: gradient-noise, eta: 1, eta: 2}]"])
-    path.write_text("data: &a {name: d, seed: 1}\nmodel: {<<: *a, name: fno}\n")
-    assert read_config(path)["model"] == {"name": "fno", "seed": 1}
 
 
 def test_a_name_alone_stands_for_a_section(tmp_path: Path) -> None:
@@ -222,3 +220,10 @@ def test_a_tracker_that_is_not_installed_is_named(line_data: Dataset, monkeypatc
     config = {"model": {"name": "fno", "modes": [3]}, "trainer": {"max_steps": 1, "loggers": ["wandb"]}}
     with pytest.raises(ConfigError, match=r"wandb, which is not installed: pip install"):
         build_run(config, line_data)
+
+
+@pytest.mark.parametrize("text", ["model: &a {name: fno, x: *a}", "a: &a [1, 1]\nmodel: {name: fno, x: [*a, *a]}"])
+def test_aliases_are_refused_before_they_grow(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="write the value where it is used"):
+        read_config(tmp_path / "a.yaml")

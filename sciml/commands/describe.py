@@ -215,7 +215,6 @@ def plain_doc(doc: str) -> str:
 
 _SIZES = {
     "parameters": "real numbers that are trained; a complex parameter counts as two",
-    "parameters_complex_once": "the same with a complex parameter counted as one, as some papers do",
     "bytes": "memory of parameters and buffers",
     "flops": "floating-point operations of one forward pass on the example",
 }

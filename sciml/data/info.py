@@ -17,6 +17,7 @@ from sciml.errors import unknown_name
 __all__ = ["ArraySummary", "describe_dataset", "describe_file", "summarize", "table"]
 
 _CHUNK_BYTES = 64 * 2**20
+_SAMPLED_BYTES = 2**30
 _WIDTH = 100
 
 
@@ -29,24 +30,28 @@ class ArraySummary:
         maximum: Largest finite value.
         mean: Mean of the finite values.
         not_finite: Number of NaN and infinite values.
+        part: Share of the array that was read.
     """
 
     minimum: float = math.inf
     maximum: float = -math.inf
     mean: float = math.nan
     not_finite: int = 0
+    part: float = 1.0
 
 
 def summarize(values: ArrayLike) -> ArraySummary:
     """Range and mean of an array, reading at most 64 MiB at a time.
 
-    Complex numbers count by their absolute value.
+    Complex numbers count by their absolute value. Of an array beyond 1 GiB, evenly spaced samples are read, as many as
+    make up 1 GiB; ``part`` says which share that is.
 
     Example:
         >>> summarize(np.array([1.0, 3.0, np.nan]))
-        ArraySummary(minimum=1.0, maximum=3.0, mean=2.0, not_finite=1)
+        ArraySummary(minimum=1.0, maximum=3.0, mean=2.0, not_finite=1, part=1.0)
     """
     summary, count, total = ArraySummary(), 0, 0.0
+    values, summary.part = _thinned(values)
     for part in _parts(values):
         numbers = np.abs(part) if part.dtype.kind == "c" else part
         numbers = numbers.astype(np.float64)
@@ -59,6 +64,17 @@ def summarize(values: ArrayLike) -> ArraySummary:
     if count:
         summary.mean = total / count
     return summary
+
+
+def _thinned(values: ArrayLike) -> tuple[ArrayLike, float]:
+    """The array, or evenly spaced samples of a large one, and the share that they are."""
+    size = 8 * math.prod(max(n, 1) for n in values.shape)
+    if size <= _SAMPLED_BYTES or not values.shape or values.shape[0] < 2 or min(values.shape) < 1:
+        return values, 1.0
+    each = size // values.shape[0]
+    count = max(1, _SAMPLED_BYTES // each)
+    index = sorted({round(i * (values.shape[0] - 1) / max(count - 1, 1)) for i in range(count)})
+    return np.stack([_numpy(values[i]) for i in index]), len(index) / values.shape[0]
 
 
 def _parts(values: ArrayLike, place: tuple[int, ...] = ()) -> Iterator[np.ndarray]:
@@ -120,10 +136,11 @@ def _array_row(fields: Fields, name: str) -> list[str]:
     values = fields.arrays[name]
     found = summarize(values)
     numbers = [f"{value:.5g}" for value in (found.minimum, found.maximum, found.mean)]
+    bad = str(found.not_finite) if found.part == 1 else f"{found.not_finite} in {100 * found.part:.2g} % of it"
     kind = str(values.dtype).removeprefix("torch.")
     shape = " x ".join("varying" if n < 0 else str(n) for n in values.shape) or "scalar"
     axes = ", ".join(fields.axes.get(name, ()))
-    return [name, fields.roles.get(name, ""), axes, shape, kind, *numbers, str(found.not_finite)]
+    return [name, fields.roles.get(name, ""), axes, shape, kind, *numbers, bad]
 
 
 def _coord_row(axis: str, values: np.ndarray) -> list[str]:

@@ -14,6 +14,12 @@ class DuplicateKey(yaml.YAMLError):
 
 
 class _Loader(yaml.SafeLoader):
+    def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
+        # A few nested aliases stand for billions of values, and one that contains itself never ends.
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not read: write the value where it is used")
+        return super().compose_node(parent, index)
+
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         # When the node is made: later, merges ("<<") put the keys of other mappings among its own.
         node = super().compose_mapping_node(anchor)

@@ -44,16 +44,15 @@ def model_complexity(
         inputs: Argument of ``forward`` to batch key, where the names differ.
 
     Returns:
-        ``parameters``: real numbers, a complex parameter being two; ``parameters_complex_once``: a complex parameter
-        being one, as some papers and ``neuraloperator`` count; ``bytes`` of parameters and buffers; ``flops`` of the
-        forward pass on the whole batch.
+        ``parameters``: real numbers, a complex parameter being two (some papers, and ``neuraloperator``, count one);
+        ``bytes`` of parameters and buffers; ``flops`` of the forward pass on the whole batch.
 
     Raises:
         ValueError: If an argument of ``forward`` is not in the batch.
 
     Example:
         >>> model_complexity(nn.Linear(3, 5, bias=False), {"input": torch.zeros(2, 3)})
-        {'parameters': 15, 'parameters_complex_once': 15, 'bytes': 60, 'flops': 60}
+        {'parameters': 15, 'bytes': 60, 'flops': 60}
     """
     arguments = _arguments(model, batch, inputs or {})
     training = model.training
@@ -66,7 +65,6 @@ def model_complexity(
     parameters = list(model.parameters())
     return {
         "parameters": sum(p.numel() * (2 if p.is_complex() else 1) for p in parameters),
-        "parameters_complex_once": sum(p.numel() for p in parameters),
         "bytes": sum(t.numel() * t.element_size() for t in (*parameters, *model.buffers())),
         "flops": int(counter.get_total_flops()),
     }

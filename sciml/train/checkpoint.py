@@ -1,6 +1,7 @@
 """Checkpoints: written beside their final name and moved into place, read without executing anything."""
 
 import os
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"there is no checkpoint at {path}.")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # The advice of torch in this case, to load it all the same, would execute what the file holds.
+        raise CheckpointError(
+            f"{path} holds more than tensors and plain data, or is damaged: it is not loaded."
+        ) from error
     except Exception as error:  # torch raises pickle, zip, runtime and key errors for broken files
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"{path} is not a readable checkpoint: {reason}") from error

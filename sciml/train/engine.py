@@ -138,6 +138,8 @@ def make_engine(accelerator: str, devices: Any, num_nodes: int, strategy: Any, p
         raise ConfigError(f"precision is {precision!r}, expected one of {', '.join(_PRECISIONS)}.")
     if accelerator in ("cuda", "gpu") and not torch.cuda.is_available():
         raise ConfigError(f"accelerator is {accelerator!r}, but torch sees no CUDA device. Use accelerator='cpu'.")
+    if accelerator == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("accelerator is 'mps', but torch sees no Metal device. Use accelerator='cpu'.")
     launched_outside = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
     plain = devices in (1, "1") and num_nodes == 1 and strategy == "auto" and precision in ("32-true", "64-true")
     if not plain or launched_outside:

@@ -144,6 +144,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["sciml"])
+            if not isinstance(header, dict) or not {"model", "task", "grids"} <= set(header):
+                raise ValueError("its header does not say how to build the model")
             return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise CheckpointError(f"{path} is not a model written by sciml: {error}") from error

@@ -20,9 +20,10 @@ from sciml.errors import ConfigError, NonFiniteError
 from sciml.train.callbacks import Callback
 from sciml.train.engine import Engine
 from sciml.train.finite import FiniteCheck, first_non_finite_module, first_non_finite_parameter
-from sciml.train.method import Hooks, StepContext
+from sciml.train.method import Hooks, StepContext, derive_seed
 from sciml.train.optim import Schedule
 from sciml.train.progress import NoProgress, Progress
+from sciml.train.randomness import seed_all
 from sciml.train.task import Task, trainable
 
 __all__ = ["TrainingLoop"]
@@ -148,6 +149,9 @@ class TrainingLoop:
             self.forward_model.train()
         self.context.epoch = self.epoch
         for group in self._groups():
+            if self.engine.world_size > 1:
+                # Seeds of its own for every step and process: a resumed run needs no state of each process.
+                seed_all(derive_seed(self.loader.seed, "step", str(self.engine.rank), str(self.step)))
             self._optimizer_step(group)
             self.step += 1
             for notify in self._step_end:
@@ -336,6 +340,8 @@ class TrainingLoop:
             "methods": self.hooks.state_dict(),
             "callbacks": [callback.state_dict() for callback in self.callbacks],
             "sums": {"samples": self._sums.samples, "sums": dict(self._sums.sums)},
+            # A run that a callback ended stays ended; one that a signal stopped goes on.
+            "stop_reason": self.stop_reason if self.should_stop and self.stop_reason != "signal" else "",
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -354,6 +360,8 @@ class TrainingLoop:
         for callback, saved in zip(self.callbacks, state["callbacks"], strict=True):
             callback.load_state_dict(saved)
         self._sums = _EpochSums(state["sums"]["samples"], dict(state["sums"]["sums"]))
+        if state["stop_reason"]:
+            self.stop(state["stop_reason"])
 
 
 class _Nothing:

@@ -334,7 +334,9 @@ class FitSession:
         if self.engine.world_size > 1:
             # A signal may reach the processes at different steps; they must stop at the same one.
             flag = torch.tensor(float(self._signal), device=self.engine.device)
-            self._signal = self._signal or (signal.SIGTERM if float(self.engine.sum(flag)) else 0)
+            # Every process takes part in the sum, also one that has its signal already.
+            total = float(self.engine.sum(flag))
+            self._signal = self._signal or (signal.SIGTERM if total else 0)
         if self._signal:
             self.loop.stop("signal")
         steps = self.trainer.checkpoint_steps
@@ -358,7 +360,18 @@ class FitSession:
         return row
 
     def _check_monitor(self) -> None:
-        """A metric of a validation split that does not exist is an error before the first epoch, not after it."""
+        """What needs a metric of a validation split is refused before the first epoch where there is none."""
+        recipe = self._recipe()[1]
+        needs = {
+            "scheduler plateau": recipe is not None and recipe.get("name") == "plateau",
+            "trainer.restore_best": self.trainer.restore_best,
+        }
+        for what, needed in needs.items():
+            if needed and not self.data.names("val") and self.trainer.monitor is None:
+                raise ConfigError(
+                    f"{what} follows a metric, but there is no validation split and no trainer.monitor: hold out "
+                    "samples (data.validation), or set trainer.monitor to a column of the log, such as train/loss."
+                )
         monitors = {"trainer.monitor": self.trainer.monitor}
         monitors |= {f"{type(c).__name__}.monitor": getattr(c, "monitor", None) for c in self.trainer.callbacks}
         known = self.task.metrics()
@@ -419,6 +432,14 @@ class FitSession:
     def _restore(self, state: dict[str, Any]) -> None:
         if missing := {"model", "task", "loop", "rng", "history", "data", "settings"} - set(state):
             raise CheckpointError(f"the checkpoint lacks {', '.join(sorted(missing))}: it is not that of a run.")
+        try:
+            self._restore_parts(state)
+        except SciMLError:
+            raise
+        except Exception as error:  # a damaged file can hold anything in any place
+            raise CheckpointError(f"the checkpoint is damaged: {type(error).__name__}: {error}") from error
+
+    def _restore_parts(self, state: dict[str, Any]) -> None:
         check_data(state["data"], self._identity)
         check_settings(state["settings"], self._settings)
         try:
@@ -435,6 +456,7 @@ class FitSession:
         if state["best_weights"] is not None:
             self._best_weights = state["best_weights"]
         if self.engine.world_size == 1:
+            # Several processes have no states to restore: each step draws from seeds of its own.
             restore_rng(state["rng"])
 
     def _keep(self, crash: bool) -> str:
@@ -442,7 +464,7 @@ class FitSession:
         if run is None or not self.trainer.is_main:
             return ""
         self._save(run.crash if crash else run.last)
-        return f" The state before this step is in {run.crash if crash else run.last}."
+        return f" The weights and the optimizer before this step are in {run.crash if crash else run.last}."
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -472,6 +494,7 @@ class FitSession:
         command = "Trainer.fit(..., resume='auto')"
         if self.config is not None:
             command = f"sciml fit {shlex.quote(str(run.config))} --resume"
+            command += " --allow-class-path" if "class_path" in str(self.config) else ""
         raise Interrupted(
             f"stopped by {name} at step {self.loop.step} of {self.loop.max_steps}; everything is saved in {run.path}. "
             f"Continue with: {command}",

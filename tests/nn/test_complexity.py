@@ -37,7 +37,6 @@ def test_dense_networks_count_two_operations_per_weight_and_sample():
 def test_complex_parameters_count_as_two_numbers_and_complex_products_as_four():
     counted = model_complexity(Spectrum(), {"x": torch.zeros(2, 3, 8)})  # u falls back to x
     assert counted["parameters"] == 50
-    assert counted["parameters_complex_once"] == 25
     assert counted["bytes"] == 25 * 8 + 3 * 4
     transforms = 2 * 6 * 0.5 * 5 * 8 * math.log2(8)
     assert counted["flops"] == transforms + 4 * 2 * 6 * 5 * 5

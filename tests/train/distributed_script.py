@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 import torch
@@ -20,6 +21,8 @@ def main() -> None:
     parser.add_argument("devices", type=int)
     parser.add_argument("--accumulate", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--dropout", type=float, default=0.0)
+    parser.add_argument("--resume", action="store_true")
     args = parser.parse_args()
 
     torch.manual_seed(0)
@@ -28,7 +31,11 @@ def main() -> None:
     fields = {name: FieldSpec(name, role, 1, (8,)) for name, role in (("x", "input"), ("y", "target"))}
     splits = {"train": Split({"x": x[:23], "y": y[:23]}), "val": Split({"x": x[23:], "y": y[23:]})}
     data = Dataset({**splits, "test": splits["val"]}, DataSpec(fields))
-    model = nn.Sequential(nn.Flatten(), nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 8), nn.Unflatten(1, (1, 8))).double()
+    layers = [nn.Flatten(), nn.Linear(8, 16), nn.Tanh(), nn.Dropout(args.dropout), nn.Linear(16, 8)]
+    model = nn.Sequential(*layers, nn.Unflatten(1, (1, 8))).double()
+    rank = os.environ.get("LOCAL_RANK", "0")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.with_name(f"{args.out.name}.pid.{rank}").write_text(str(os.getpid()))
     trainer = Trainer(
         max_epochs=args.epochs,
         batch_size=4,
@@ -49,6 +56,7 @@ def main() -> None:
         [GradientNoise(eta=0.01)],
         optimizer={"name": "adam", "lr": 1e-2},
         inputs={"input": "x"},
+        resume="auto" if args.resume else None,
     )
     result = trainer.test(model, data)["test"]
     if trainer.is_main:

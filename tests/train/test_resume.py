@@ -391,3 +391,45 @@ def test_ema_survives_a_resume(line_data: Dataset, make_net: Any, tmp_path: Path
     fit(parts, line_data, tmp_path / "run", max_epochs=4, callbacks=[EMA(0.8)], resume="auto")
     for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_run_that_a_callback_ended_stays_ended_when_it_is_resumed(
+    line_data: Dataset, make_net: Any, tmp_path: Path
+) -> None:
+    class StopAt(Callback):
+        def on_epoch_end(self, loop: Any, row: dict[str, float]) -> None:
+            if loop.epoch == 3:
+                loop.stop("three are enough")
+
+    run = RunFolder(tmp_path / "run")
+    fit(make_net(), line_data, run.path, max_epochs=9, callbacks=[StopAt()])
+    log = run.log.read_bytes()
+    trainer = Trainer(progress=False, run_dir=run.path, max_epochs=9, batch_size=5, callbacks=[StopAt()])
+    result = trainer.fit(make_net(), line_data, resume="auto")
+    assert (result.epochs, result.stop_reason) == (3, "three are enough")
+    assert run.log.read_bytes() == log
+
+
+@pytest.mark.parametrize(
+    "damage", [{"loop": {}}, {"loop": 7}, {"history": 3}, {"rng": {}}, {"task": [1]}, {"model": 5}, {"data": None}]
+)
+def test_a_damaged_checkpoint_is_one_clear_error(
+    line_data: Dataset, make_net: Any, tmp_path: Path, damage: dict[str, Any]
+) -> None:
+    fit(make_net(), line_data, tmp_path / "run")
+    last = RunFolder(tmp_path / "run").last
+    state = load_checkpoint(last)
+    del state["format"]
+    save_checkpoint({**state, **damage}, last)
+    with pytest.raises(CheckpointError):
+        fit(make_net(), line_data, tmp_path / "run", max_epochs=3, resume="auto")
+
+
+@pytest.mark.parametrize(
+    "settings", [{"restore_best": True}, {"scheduler": {"name": "plateau"}}], ids=["restore_best", "plateau"]
+)
+def test_what_follows_a_metric_needs_one(line_data: Dataset, make_net: Any, settings: dict[str, Any]) -> None:
+    data = Dataset({"train": line_data.train}, line_data.spec, "line")
+    fitting = {key: settings.pop(key) for key in ("scheduler",) if key in settings}
+    with pytest.raises(ConfigError, match="no validation split"):
+        Trainer(max_epochs=1, progress=False, **settings).fit(make_net(), data, **fitting)

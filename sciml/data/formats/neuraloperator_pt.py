@@ -5,6 +5,7 @@ writes is a zip archive whose entries are not compressed, so no entry can be lar
 """
 
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -79,9 +80,11 @@ def _load(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
+        # The advice of torch in this case, to load it all the same, would execute what the file holds.
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        what = f" ({found.group(1)})" if found else ""
         raise DataFormatError(
-            f"{path}: it holds more than tensors and plain data, which is not loaded: {reason}"
+            f"{path}: it holds more than tensors and plain data{what}, which is not loaded."
         ) from error
     except Exception as error:  # the reader of damaged archives raises errors of many types
         reason = (str(error).splitlines() or [""])[0]
