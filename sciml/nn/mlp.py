@@ -64,6 +64,8 @@ class MLP(nn.Module):
         self.widths = widths
         self.activation = activation
         self.final_activation = final_activation
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"dropout is {dropout}, expected a probability from 0 to 1.")
         self.dropout = dropout
         self.init = init
         self.layers = nn.ModuleList([nn.Linear(a, b) for a, b in pairwise(widths)])

@@ -108,6 +108,8 @@ class FNO(nn.Module):
         self.channel_mlp = channel_mlp
         self.channel_mlp_expansion = channel_mlp_expansion
         self.channel_mlp_skip: Skip = channel_mlp_skip
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"dropout is {dropout}, expected a probability from 0 to 1.")
         self.dropout = dropout
         self.rank = rank
         self._padding = _pad_fractions(padding, self.dim)

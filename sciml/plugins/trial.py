@@ -27,7 +27,7 @@ class _Stop(Callback):
 
     def on_step_end(self, loop: Any) -> None:
         if loop.step == _STEPS // 2:
-            loop.stop("half way")
+            loop.stop("half way", final=False)
 
 
 def try_method(results: TextIO, name: str) -> None:

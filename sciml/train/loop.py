@@ -107,6 +107,7 @@ class TrainingLoop:
         self.epoch = 0
         self.should_stop = False
         self.stop_reason = ""
+        self._final = True
         self._parameters = trainable(model)
         self._sums = _EpochSums()
         self._all_finite = FiniteCheck()
@@ -121,9 +122,14 @@ class TrainingLoop:
         self._parameters = trainable(self.model)
         self._needs_closure = _requires_closure(optimizer)
 
-    def stop(self, reason: str) -> None:
-        """End the run after the current step or epoch."""
-        self.should_stop, self.stop_reason = True, reason
+    def stop(self, reason: str, final: bool = True) -> None:
+        """End the run after the current step or epoch.
+
+        Args:
+            reason: Why; it stands in the result.
+            final: The run stays ended when it is resumed; otherwise resuming goes on with it.
+        """
+        self.should_stop, self.stop_reason, self._final = True, reason, final
 
     @property
     def complete(self) -> bool:
@@ -340,8 +346,7 @@ class TrainingLoop:
             "methods": self.hooks.state_dict(),
             "callbacks": [callback.state_dict() for callback in self.callbacks],
             "sums": {"samples": self._sums.samples, "sums": dict(self._sums.sums)},
-            # A run that a callback ended stays ended; one that a signal stopped goes on.
-            "stop_reason": self.stop_reason if self.should_stop and self.stop_reason != "signal" else "",
+            "stop_reason": self.stop_reason if self.should_stop and self._final else "",
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

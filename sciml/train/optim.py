@@ -206,6 +206,8 @@ def _construct(kind: str, name: str, cls: type[Any], first: Any, arguments: dict
         raise ConfigError(
             f"{kind} {name} needs {', '.join(missing)}: {kind}.{missing[0]}. Known: {', '.join(accepted)}."
         )
+    if (size := arguments.get("step_size", 1)) == 0:
+        raise ConfigError(f"{kind}.step_size is {size}, expected at least 1.")
     try:
         return cls(first, **arguments)
     except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:

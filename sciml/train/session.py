@@ -338,7 +338,7 @@ class FitSession:
             total = float(self.engine.sum(flag))
             self._signal = self._signal or (signal.SIGTERM if total else 0)
         if self._signal:
-            self.loop.stop("signal")
+            self.loop.stop("signal", final=False)
         steps = self.trainer.checkpoint_steps
         if steps is not None and self.loop.step % steps == 0:
             self._save()

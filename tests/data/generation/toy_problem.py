@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from sciml.problems.base import Problem, ProblemData
 
+from sciml.problems.base import Problem, ProblemData
 from sciml.spaces import RegularGrid
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sciml.problems.base import ProblemData
 
 from sciml.data import Fields, open_dataset, save_pdebench
 from sciml.data.writers import PDEBenchWriter
 from sciml.errors import ConfigError, DataFormatError
+from sciml.problems.base import ProblemData
 from sciml.spaces import RegularGrid
 
 RNG = np.random.default_rng(0)

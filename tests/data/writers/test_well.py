@@ -7,11 +7,11 @@ import h5py
 import numpy as np
 import pytest
 import yaml
-from sciml.problems.base import ProblemData
 
 from sciml.data import open_dataset, save_well
 from sciml.data.writers import WellWriter
 from sciml.errors import ConfigError
+from sciml.problems.base import ProblemData
 from sciml.spaces import RegularGrid
 
 RNG = np.random.default_rng(0)
