@@ -6,6 +6,7 @@ from difflib import get_close_matches
 __all__ = [
     "CheckpointError",
     "ConfigError",
+    "ConversionError",
     "DataFormatError",
     "NonFiniteError",
     "PluginError",
@@ -29,6 +30,10 @@ class UnknownNameError(SciMLError, LookupError):
 
 class PluginError(SciMLError, RuntimeError):
     """A component that is declared but cannot be loaded; names the distribution and the cause."""
+
+
+class ConversionError(ConfigError):
+    """A network, or a part of it, that cannot become a neural operator; names the module and the choices."""
 
 
 class DataFormatError(SciMLError, ValueError):
