@@ -47,7 +47,7 @@ class Converter:
                 f"reference is a {type(grid).__name__}, expected a RegularGrid, a shape, or the number of points."
             )
         self.forms = {"*": conv} if isinstance(conv, str) else dict(conv)
-        self.resolution, self.layout, self.roles, self.rules = resolution, layout, roles, rules
+        self.resolution, self.layout, self.roles, self.rules = resolution, layout, dict(roles), rules
         self.on_unknown = on_unknown
         self.run = Run((ONE,) * len(self.axes))
         self.rows: list[Row] = []
@@ -105,7 +105,7 @@ class Converter:
 
     def known(self, path: str, module: nn.Module) -> bool:
         """Whether a rule takes care of all that a module calls by itself."""
-        return self.rule(path, module) is not None or (not _is_container(module) and self.on_unknown != "error")
+        return self.rule(path, module) is not None or not _is_container(module)
 
     def module(self, module: nn.Module, path: str) -> nn.Module:
         """The converted module; the same for a module that has several names."""
@@ -130,6 +130,9 @@ class Converter:
         new = module.__class__.__new__(module.__class__)
         new.__dict__ = {k: v.copy() if isinstance(v, dict) else v for k, v in module.__dict__.items()}
         prefix = f"{path}." if path else ""
+        rule = self.rule(path, module)
+        for name, role in (rule.roles if rule else {}).items():
+            self.roles.setdefault(prefix + name, role)
         for name, child in module._modules.items():
             if child is not None:
                 new._modules[name] = self.module(child, prefix + name)

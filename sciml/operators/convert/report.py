@@ -137,7 +137,8 @@ def discretization_error(
 def _difference(coarse: Function, fine: Function) -> float:
     """Relative L2 distance on the coarse grid, mean over the functions."""
     assert isinstance(coarse.disc, RegularGrid)
-    factor = fine.disc.shape[0] // coarse.disc.shape[0]
+    assert isinstance(fine.disc, RegularGrid)
+    factor = round(coarse.disc.h / fine.disc.h)
     if fine.disc == coarse.disc:
         moved = fine
     elif coarse.disc.alignment == "cell":

@@ -55,12 +55,14 @@ class Rule:
         convert: Makes the converted module, which holds the same parameters; None leaves the module as it is.
         order: How fast it converges as the lattice is refined, for smooth functions; for reports.
         whole: Whether the rule takes care of the modules inside; otherwise these are converted first.
+        roles: Of the modules inside, by their names, where the user said nothing.
     """
 
     name: str
     convert: Callable[[nn.Module, Place], nn.Module] | None = None
     order: str = "exact"
     whole: bool = True
+    roles: Mapping[str, str] = field(default_factory=dict)
 
 
 _REGISTERED: dict[type[nn.Module] | str, Rule] = {}
@@ -129,7 +131,7 @@ def _plugins() -> dict[Any, Rule]:
     return found
 
 
-def describe(module: nn.Module) -> tuple[str, str] | None:
+def describe(module: Any) -> tuple[str, str] | None:
     """Rule and order of a converted module, where they depend on more than the type of the layer."""
     for form, order in _ORDERS.items():
         if isinstance(module, tuple(conv_class(form, d) for d in (1, 2, 3))):
@@ -264,6 +266,7 @@ def _vit_embeddings(module: Any, place: Place) -> nn.Module:
     return module
 
 
+_FEED_FORWARD = {"linear1": "pointwise", "linear2": "pointwise"}
 _ORDERS = {"hat": "2", "stencil": "0: as at the reference", "differential": "2", "spectral": "exact", "cells": "2"}
 _POINTWISE = (
     "Identity ReLU ReLU6 RReLU LeakyReLU PReLU ELU SELU CELU GELU SiLU Mish Sigmoid LogSigmoid Tanh Hardtanh "
@@ -300,8 +303,8 @@ def _builtin() -> dict[type[nn.Module] | str, Rule]:
         nn.Embedding: Rule("table of positions", _embedding, "2"),
         nn.Softmax: Rule("pointwise", _softmax),
         nn.LogSoftmax: Rule("pointwise", _softmax),
-        nn.TransformerEncoderLayer: Rule("transformer", _transformer_layer, whole=False),
-        nn.TransformerDecoderLayer: Rule("transformer", _transformer_layer, whole=False),
+        nn.TransformerEncoderLayer: Rule("transformer", _transformer_layer, whole=False, roles=_FEED_FORWARD),
+        nn.TransformerDecoderLayer: Rule("transformer", _transformer_layer, whole=False, roles=_FEED_FORWARD),
         nn.TransformerEncoder: Rule("transformer", _transformer, whole=False),
     }
     table |= {f"transformers.activations.{name}": Rule("pointwise") for name in _TRANSFORMERS.split()}

@@ -92,7 +92,7 @@ class UNet(nn.Module):
 class TinyViT(nn.Module):
     """Patches, learned positions, a transformer, and back to pixels by a pixel shuffle."""
 
-    def __init__(self, size: int = 16, patch: int = 4, width: int = 16, channels: int = 1) -> None:
+    def __init__(self, size: int = 16, patch: int = 4, width: int = 24, channels: int = 1) -> None:
         super().__init__()
         self.patches = nn.Conv2d(channels, width, patch, patch)
         self.positions = nn.Parameter(0.1 * torch.randn(1, (size // patch) ** 2, width))
