@@ -131,18 +131,18 @@ def _plugins() -> dict[Any, Rule]:
     return found
 
 
-def describe(module: Any) -> tuple[str, str] | None:
+def describe(module: nn.Module) -> tuple[str, str] | None:
     """Rule and order of a converted module, where they depend on more than the type of the layer."""
+    conv: Any = module
     for form, order in _ORDERS.items():
         if isinstance(module, tuple(conv_class(form, d) for d in (1, 2, 3))):
-            if all(k == 1 for k in module.kernel_size):
-                return ("pointwise", "exact") if all(s == 1 for s in module.stride) else ("sampled", "2")
-            return f"convolution, {form}", order if module.padding_mode == "circular" or not any(_pads(module)) else "1"
+            if all(k == 1 for k in conv.kernel_size):
+                return ("pointwise", "exact") if all(s == 1 for s in conv.stride) else ("sampled", "2")
+            jump = conv.padding_mode != "circular" and any(_pads(conv))
+            return f"convolution, {form}", "1" if jump and form != "stencil" else order
     if type(module) is nn.Linear:
         return "pointwise", "exact"
-    if isinstance(module, IntegralLinear):
-        return "integral", "2"
-    return None
+    return ("integral", "2") if isinstance(module, IntegralLinear) else None
 
 
 def _pads(module: Any) -> list[int]:
