@@ -15,6 +15,7 @@ from sciml.commands.run import build_run
 from sciml.config import read_config
 from sciml.data import open_dataset
 from sciml.data.cards import read_card
+from sciml.operators.convert import unregister_converter
 from sciml.registry import model_spec, registry
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -51,6 +52,12 @@ def test_the_page_on_operator_data_runs() -> None:
     assert {len(names[key]) for key in ("aligned", "ragged")} == {8}
     assert load_dataset("mine.npz").train["x"].shape == (50, 1, 16, 16)
     assert torch.equal(names["data"].train["y"], torch.tensor(names["values"][:, None, -1]).float())
+
+
+def test_the_page_on_other_resolutions_runs() -> None:
+    names = run("howto/other-resolutions.md")
+    assert 1.8 < names["errors"].order < 2.2
+    unregister_converter(names["Sine"])
 
 
 def test_the_card_of_the_page_is_complete() -> None:

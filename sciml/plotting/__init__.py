@@ -1,7 +1,15 @@
 """Pictures of fields and of training; matplotlib is imported when a picture is drawn."""
 
+from sciml.plotting.convergence import plot_discretization_error
 from sciml.plotting.fields import OperatorSample, plot_operator_samples
 from sciml.plotting.history import plot_history
 from sciml.plotting.queries import QuerySample, plot_query_samples
 
-__all__ = ["OperatorSample", "QuerySample", "plot_history", "plot_operator_samples", "plot_query_samples"]
+__all__ = [
+    "OperatorSample",
+    "QuerySample",
+    "plot_discretization_error",
+    "plot_history",
+    "plot_operator_samples",
+    "plot_query_samples",
+]
