@@ -13,13 +13,16 @@ from sciml.operators.convert.extension import extend
 from sciml.operators.convert.lattice import LatticeAxis, Window
 from sciml.operators.convert.multiplier import multiplier, multiply
 from sciml.operators.convert.site import Call, OwnSite, Resolution, Site
-from sciml.operators.convert.taps import box_taps, differential_taps, hat_taps, refine, smooth, stencil_taps
+from sciml.operators.convert.taps import box_taps, cubic_taps, differential_taps, hat_taps, refine, smooth, stencil_taps
 from sciml.spaces import RegularGrid
 
 __all__ = [
     "CellConv1d",
     "CellConv2d",
     "CellConv3d",
+    "CubicConv1d",
+    "CubicConv2d",
+    "CubicConv3d",
     "DifferentialConv1d",
     "DifferentialConv2d",
     "DifferentialConv3d",
@@ -107,7 +110,7 @@ class _LatticeConv(nn.modules.conv._ConvNd):
             for t, count, n in zip(taps, counts, x.shape[-dim:], strict=True)
         ]
         padding = tuple(left for left, right in amounts if left == right >= 0)
-        if len(padding) < dim or set(modes) != {"zeros"} or any(t.boxes for t in taps):
+        if len(padding) < dim or set(modes) != {"zeros"} or any(t.blur for t in taps):
             padding = (0,) * dim
             x = smooth(extend(x, amounts, modes), tuple(taps))
         strides, dilations = tuple(t.stride for t in taps), tuple(t.dilation for t in taps)
@@ -215,6 +218,28 @@ class HatConv3d(_LatticeConv, nn.Conv3d):
     _form, _taps = "hat", staticmethod(hat_taps)
 
 
+class CubicConv1d(_LatticeConv, nn.Conv1d):
+    """Convolution on a line by a piecewise cubic kernel. See :class:`CubicConv2d`."""
+
+    _form, _taps = "cubic", staticmethod(cubic_taps)
+
+
+class CubicConv2d(_LatticeConv, nn.Conv2d):
+    """Convolution by a kernel that is piecewise cubic between the taps; arguments as :class:`HatConv2d`.
+
+    A hat blurs by a spacing of the reference; this kernel has no second moment, and on smooth functions stays much
+    closer to what the layer computed at the reference.
+    """
+
+    _form, _taps = "cubic", staticmethod(cubic_taps)
+
+
+class CubicConv3d(_LatticeConv, nn.Conv3d):
+    """Convolution in space by a piecewise cubic kernel. See :class:`CubicConv2d`."""
+
+    _form, _taps = "cubic", staticmethod(cubic_taps)
+
+
 class StencilConv1d(_LatticeConv, nn.Conv1d):
     """Taps that stay where the reference has them, on a line. See :class:`StencilConv2d`."""
 
@@ -295,6 +320,7 @@ class CellConv3d(_LatticeConv, nn.Conv3d):
 
 _CLASSES: dict[str, tuple[type[_LatticeConv], ...]] = {
     "hat": (HatConv1d, HatConv2d, HatConv3d),
+    "cubic": (CubicConv1d, CubicConv2d, CubicConv3d),
     "stencil": (StencilConv1d, StencilConv2d, StencilConv3d),
     "differential": (DifferentialConv1d, DifferentialConv2d, DifferentialConv3d),
     "spectral": (SpectralConvFrom1d, SpectralConvFrom2d, SpectralConvFrom3d),

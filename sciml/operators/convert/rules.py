@@ -32,7 +32,7 @@ class Place:
     Args:
         path: Name of the module in the network.
         site: For the converted module: shapes at the reference, lattice, scale of the present pass.
-        form: Form of convolutions: ``hat``, ``stencil``, ``differential``, ``spectral`` or ``cells``.
+        form: Form of convolutions: ``hat``, ``cubic``, ``stencil``, ``differential``, ``spectral`` or ``cells``.
         role: What the user said about the module; None otherwise.
         trace: The pass at the reference.
         channels_last: Whether the network keeps the channels in the last axis.
@@ -267,7 +267,14 @@ def _vit_embeddings(module: Any, place: Place) -> nn.Module:
 
 
 _FEED_FORWARD = {"linear1": "pointwise", "linear2": "pointwise"}
-_ORDERS = {"hat": "2", "stencil": "0: as at the reference", "differential": "2", "spectral": "exact", "cells": "2"}
+_ORDERS = {
+    "hat": "2",
+    "cubic": "2",
+    "stencil": "0: as at the reference",
+    "differential": "2",
+    "spectral": "exact",
+    "cells": "2",
+}
 _POINTWISE = (
     "Identity ReLU ReLU6 RReLU LeakyReLU PReLU ELU SELU CELU GELU SiLU Mish Sigmoid LogSigmoid Tanh Hardtanh "
     "Hardshrink Softshrink Tanhshrink Softplus Softsign Hardsigmoid Hardswish Threshold GLU Softmax2d RMSNorm "

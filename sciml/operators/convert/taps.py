@@ -32,6 +32,7 @@ __all__ = [
     "Taps",
     "box_taps",
     "central_differences",
+    "cubic_taps",
     "differential_taps",
     "hat_taps",
     "refine",
@@ -53,6 +54,7 @@ class Taps:
         dilation: Points between two taps.
         matrix: ``(taps of the reference, taps now)``, float64; None where they are the same.
         boxes: The values that the taps read are means over so many points, one after the other.
+        weights: Or they are sums of neighbouring points with these weights.
     """
 
     first: int
@@ -61,11 +63,17 @@ class Taps:
     dilation: int = 1
     matrix: Tensor | None = None
     boxes: tuple[int, ...] = ()
+    weights: tuple[float, ...] = ()
 
     @property
     def reach(self) -> int:
         """Number of points from the first to the last that an output reads."""
-        return (self.taps - 1) * self.dilation + 1 + sum(width - 1 for width in self.boxes)
+        return (self.taps - 1) * self.dilation + 1 + self.blur
+
+    @property
+    def blur(self) -> int:
+        """Points that one value read by a tap reaches, but one."""
+        return sum(width - 1 for width in self.boxes) + max(len(self.weights) - 1, 0)
 
     @property
     def last(self) -> int:
@@ -95,6 +103,28 @@ def _hat_matrix(window: Window, scale: Fraction, offset: Fraction, stride: int) 
     points = np.arange(first, last + 1)
     matrix = _hat((points[None] - _column(places)) / float(scale))
     return Taps(first, len(points), stride, 1, torch.from_numpy(matrix / matrix.sum(1, keepdims=True)))
+
+
+@lru_cache(maxsize=512)
+def cubic_taps(window: Window, scale: Fraction, offset: Fraction, stride: int) -> Taps:
+    """Taps of the piecewise cubic kernel (Keys 1981) through the reference's taps, which has no second moment.
+
+    Where a hat is an average of its neighbourhood, this one agrees with the value in its middle to third order.
+    """
+    if scale <= 1 or window.kernel == 1:
+        return stencil_taps(window, scale, offset, stride)
+    first = offset + scale * window.taps[0]
+    if (scale * window.dilation).denominator == 1:
+        begin, end = math.floor(first - 2 * scale) + 1, math.ceil(first + 2 * scale) - 1
+        points = np.arange(begin, end + 1)
+        weights = _keys((points - float(first)) / float(scale))
+        weights /= weights.sum()
+        return Taps(begin, window.kernel, stride, int(scale * window.dilation), None, (), tuple(weights.tolist()))
+    places = [offset + scale * z for z in window.taps]
+    begin, end = math.floor(places[0] - 2 * scale) + 1, math.ceil(places[-1] + 2 * scale) - 1
+    points = np.arange(begin, end + 1)
+    matrix = _keys((points[None] - _column(places)) / float(scale))
+    return Taps(begin, len(points), stride, 1, torch.from_numpy(matrix / matrix.sum(1, keepdims=True)))
 
 
 @lru_cache(maxsize=512)
@@ -178,6 +208,10 @@ def smooth(x: Tensor, taps: tuple[Taps, ...]) -> Tensor:
     for axis, t in enumerate(taps, x.dim() - len(taps)):
         for width in t.boxes:
             x = _mean(x, axis, width)
+        if t.weights:
+            length = x.shape[axis] - t.blur
+            terms = [w * x.narrow(axis, m, length) for m, w in enumerate(t.weights) if w]
+            x = torch.stack(terms).sum(0) if len(terms) > 8 else sum(terms[1:], terms[0])
     return x
 
 
@@ -196,6 +230,12 @@ def _mean(x: Tensor, axis: int, width: int) -> Tensor:
 
 def _hat(z: np.ndarray) -> np.ndarray:
     return np.maximum(0.0, 1.0 - np.abs(z))
+
+
+def _keys(z: np.ndarray) -> np.ndarray:
+    z = np.abs(z)
+    near, far = 1 - 2.5 * z**2 + 1.5 * z**3, 2 - 4 * z + 2.5 * z**2 - 0.5 * z**3
+    return np.where(z < 1, near, np.where(z < 2, far, 0.0))
 
 
 def _column(places: list[Fraction]) -> np.ndarray:

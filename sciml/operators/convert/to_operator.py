@@ -15,7 +15,7 @@ from sciml.spaces import Function, RegularGrid
 
 __all__ = ["FORMS", "ROLES", "to_operator"]
 
-FORMS = ("hat", "spectral", "differential", "stencil")
+FORMS = ("hat", "cubic", "spectral", "differential", "stencil")
 ROLES = ("pointwise", "integral", "patch", "convolution", "function", "wrap")
 
 
@@ -46,6 +46,7 @@ def to_operator(
         conv: Form of the convolutions, or form by pattern of module names:
 
             - ``hat``: kernels linear between the taps. The default
+            - ``cubic``: kernels cubic between the taps, which blur less than hats
             - ``spectral``: the Fourier multiplier (circular padding)
             - ``differential``: a sum of derivatives (odd kernels)
             - ``stencil``: taps stay at their places; exact at the reference's points, blind to what is between

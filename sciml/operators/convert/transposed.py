@@ -133,7 +133,7 @@ def _spread(x: Tensor, weight: Tensor, taps: list[Taps], counts: list[int], grou
     dim = len(taps)
     strides, dilations = tuple(t.stride for t in taps), tuple(t.dilation for t in taps)
     values = _FUNCTIONS[dim](x, weight, None, strides, 0, 0, groups, dilations)
-    ends = [sum(width - 1 for width in t.boxes) for t in taps]
+    ends = [t.blur for t in taps]
     amounts = [
         (end + t.first, count - n - t.first)
         for n, end, t, count in zip(values.shape[2:], ends, taps, counts, strict=True)

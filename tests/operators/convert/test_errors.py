@@ -140,7 +140,7 @@ def test_sizes_that_do_not_divide_and_forms_that_cannot_be_are_refused() -> None
 
 def test_wrong_arguments_name_themselves() -> None:
     conv = nn.Conv1d(1, 1, 3, padding=1)
-    with pytest.raises(ConversionError, match=r"conv is 'hut', expected one of hat, spectral"):
+    with pytest.raises(ConversionError, match=r"conv is 'hut', expected one of hat, cubic, spectral"):
         to_operator(conv, (16,), conv="hut")
     with pytest.raises(ConversionError, match=r"resolution is 'up', expected one of follow, latent"):
         to_operator(conv, (16,), resolution="up")  # type: ignore[arg-type]

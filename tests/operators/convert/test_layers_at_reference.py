@@ -22,7 +22,7 @@ TRANSPOSED: dict[int, Callable[..., nn.Module]] = {1: nn.ConvTranspose1d, 2: nn.
     padding=st.integers(0, 2),
     groups=st.sampled_from([1, 2]),
     mode=st.sampled_from(["zeros", "reflect", "replicate", "circular"]),
-    form=st.sampled_from(["hat", "stencil"]),
+    form=st.sampled_from(["hat", "cubic", "stencil"]),
     alignment=st.sampled_from(["cell", "node"]),
 )
 def test_convolutions(
@@ -84,7 +84,7 @@ def test_other_layers(name: str, dtype: torch.dtype) -> None:
     assert_same(layer, grid(shape[1:]), torch.randn(3, *shape, dtype=dtype), channels=shape[0], check=False)
 
 
-@pytest.mark.parametrize("form", ["hat", "stencil", "differential", "spectral"])
+@pytest.mark.parametrize("form", ["hat", "cubic", "stencil", "differential", "spectral"])
 def test_all_forms_agree_at_the_reference(form: str) -> None:
     layer = nn.Conv2d(2, 3, 3, padding=1, padding_mode="circular").double()
     x = torch.randn(2, 2, 8, 8, dtype=torch.float64)

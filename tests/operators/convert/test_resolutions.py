@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sciml.errors import ConversionError
 from sciml.operators.convert import (
+    CubicConv1d,
     DifferentialConv1d,
     HatConv1d,
     HatConv2d,
@@ -150,6 +151,30 @@ def test_hat_kernels_keep_constants(kernel: int, dilation: int, scale: int, alig
     torch.testing.assert_close(found, expected.expand_as(found), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(("padding_mode", "alignment"), [("circular", "node"), ("circular", "cell")])
+def test_cubic_kernels_converge_faster_and_stay_closer_to_training_than_hats(padding_mode: str, alignment: str) -> None:
+    network = cnn(padding_mode)
+    cubic, hat = (
+        discretization_error(to_operator(network, line(32, alignment), conv=form), SMOOTH, (1, 2, 4, 8), finest=64)
+        for form in ("cubic", "hat")
+    )
+    assert cubic.limit[-1] < 0.1 * hat.limit[-1] or alignment == "cell"  # cells compare averages, to second order
+    assert cubic.training[-1] < 0.3 * hat.training[-1]
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, Fraction(3, 2)])
+def test_cubic_kernels_keep_quadratic_functions_away_from_the_ends(scale: Fraction) -> None:
+    layer = CubicConv1d(1, 1, 5, padding=2, bias=False, reference=line(33, periodic=False)).double()
+    grid = line(int(scale * 32) + 1, periodic=False)
+    t = grid.points[:, 0]
+    found = layer((t**2)[None, None])[0, 0]
+    taps = (torch.arange(5, dtype=torch.float64) - 2) / 32
+    expected = (layer.weight[0, 0, :, None] * (t + taps[:, None]) ** 2).sum(0)
+    inside = (t > 0.2) & (t < 0.8)
+    tolerance = 1e-12 if scale == int(scale) else 1e-4
+    torch.testing.assert_close(found[inside], expected[inside], rtol=0, atol=tolerance)
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
 def test_symmetric_hats_keep_linear_functions_away_from_the_ends(scale: int) -> None:
     layer = HatConv1d(1, 1, 5, padding=2, bias=False, reference=line(33, periodic=False)).double()
@@ -162,7 +187,7 @@ def test_symmetric_hats_keep_linear_functions_away_from_the_ends(scale: int) -> 
 
 
 @settings(max_examples=20)
-@given(shift=st.integers(1, 63), form=st.sampled_from(["hat", "spectral", "differential", "stencil"]))
+@given(shift=st.integers(1, 63), form=st.sampled_from(["hat", "cubic", "spectral", "differential", "stencil"]))
 def test_circular_forms_commute_with_shifts_by_any_fine_point(shift: int, form: str) -> None:
     torch.manual_seed(3)
     operator = to_operator(cnn("circular", 3, 2), line(16), conv=form)
@@ -171,7 +196,7 @@ def test_circular_forms_commute_with_shifts_by_any_fine_point(shift: int, form: 
     torch.testing.assert_close(shifted, operator(x).roll(shift, -1), rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize("form", ["hat", "spectral", "stencil"])
+@pytest.mark.parametrize("form", ["hat", "cubic", "spectral", "stencil"])
 def test_converting_parts_or_the_whole_is_the_same(form: str) -> None:
     a, b = cnn("circular", 3, 2), cnn("circular", 5, 2)
     x = band_limited(line(48))

@@ -15,6 +15,7 @@ from sciml.operators.convert.taps import (
     Taps,
     box_taps,
     central_differences,
+    cubic_taps,
     differential_taps,
     hat_taps,
     refine,
@@ -62,7 +63,10 @@ def test_hat_kernels_are_samples_of_the_piecewise_linear_kernel(window: Window, 
 
 
 @given(
-    window=WINDOWS, scale=SCALES, kind=st.sampled_from(KINDS), make=st.sampled_from([hat_taps, stencil_taps, box_taps])
+    window=WINDOWS,
+    scale=SCALES,
+    kind=st.sampled_from(KINDS),
+    make=st.sampled_from([hat_taps, cubic_taps, stencil_taps, box_taps]),
 )
 def test_every_tap_keeps_its_weight_and_its_place(window: Window, scale: Fraction, kind: str, make: object) -> None:
     offset = window.offset(kind, scale, scale)
@@ -77,7 +81,9 @@ def test_every_tap_keeps_its_weight_and_its_place(window: Window, scale: Fractio
             assert found @ np.arange(low, high + 1) == pytest.approx(float(offset + scale * z), abs=1e-10)
 
 
-@given(window=WINDOWS, kind=st.sampled_from(KINDS), make=st.sampled_from([hat_taps, stencil_taps, box_taps]))
+@given(
+    window=WINDOWS, kind=st.sampled_from(KINDS), make=st.sampled_from([hat_taps, cubic_taps, stencil_taps, box_taps])
+)
 def test_at_the_reference_the_taps_are_those_of_the_layer(window: Window, kind: str, make: object) -> None:
     offset = window.offset(kind, Fraction(1), Fraction(1))
     assert offset == window.center
