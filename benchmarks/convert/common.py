@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from sciml.tasks import OperatorRegression
 from sciml.train import Trainer
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
-import itertools
 
 from experiment import Results, arguments  # the folder of the scripts is not installed
 
@@ -50,19 +50,25 @@ class _Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """A plain U-Net: two convolutions a level, mean pools down, transposed convolutions up."""
+    """A plain U-Net: two convolutions a level, mean pools down; transposed convolutions or interpolation up."""
 
     def __init__(
-        self, channels: int = 1, width: int = 8, levels: int = 2, mode: str = "circular", out: int = 1
+        self, channels: int = 1, width: int = 8, levels: int = 2, mode: str = "circular", transposed: bool = True
     ) -> None:
         super().__init__()
-        widths = [width * 2**level for level in range(levels + 1)]
+        pairs = list(pairwise(width * 2**level for level in range(levels + 1)))
         self.lift = _Block(channels, width, mode)
         self.pool = nn.AvgPool2d(2)
-        self.down = nn.ModuleList([_Block(a, b, mode) for a, b in itertools.pairwise(widths)])
-        self.up = nn.ModuleList([nn.ConvTranspose2d(b, a, 2, 2) for a, b in itertools.pairwise(widths)])
-        self.join = nn.ModuleList([_Block(2 * a, a, mode) for a in widths[:-1]])
-        self.head = nn.Conv2d(width, out, 1)
+        self.down = nn.ModuleList([_Block(a, b, mode) for a, b in pairs])
+        self.up = nn.ModuleList([self._up(a, b, transposed) for a, b in pairs])
+        self.join = nn.ModuleList([_Block(2 * a, a, mode) for a, _ in pairs])
+        self.head = nn.Conv2d(width, 1, 1)
+
+    @staticmethod
+    def _up(a: int, b: int, transposed: bool) -> nn.Module:
+        if transposed:
+            return nn.ConvTranspose2d(b, a, 2, 2)
+        return nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(b, a, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         levels = [self.lift(x)]

@@ -49,6 +49,35 @@ def working_dtype(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
+def along_points(weights: Tensor, values: Tensor) -> Tensor:
+    """Weights of the points of values ``(batch, ..., points, channels)`` as ``(batch or 1, 1, ..., 1, points)``.
+
+    Args:
+        weights: ``(points,)`` or, where there is a batch axis, ``(batch, points)``.
+        values: Values ``(batch, ..., points, channels)`` or ``(points, channels)``.
+
+    Raises:
+        ConfigError: If the weights have another shape.
+    """
+    points, batch = values.shape[-2], values.shape[0] if values.dim() > 2 else None
+    if weights.shape not in ((points,), (batch, points)):
+        raise wrong_shape(weights, points, batch)
+    lead = len(weights) if weights.dim() == 2 else 1
+    return weights.reshape(lead, *[1] * (values.dim() - 2), points).to(working_dtype(values))
+
+
+def without_masked(values: Tensor, weights: Tensor) -> Tensor:
+    """Values ``(batch, ..., points, channels)`` with zeros where their weights, from :func:`along_points`, vanish."""
+    return values.masked_fill(weights.mT == 0, 0.0)
+
+
+def wrong_shape(weights: Tensor, points: int, batch: int | None) -> ConfigError:
+    """The error for weights that do not belong to the points."""
+    each = "" if batch is None else f", or ({batch}, {points}) for points that differ between samples"
+    shape = tuple(weights.shape)
+    return ConfigError(f"weights have shape {shape}, expected one for each of the points, ({points},){each}.")
+
+
 def adopt(module: nn.Module, cls: type[M], base: Any) -> M:
     """An instance of a class with the very parameters, buffers, children, hooks and attributes of a plain module.
 

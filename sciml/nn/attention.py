@@ -1,17 +1,15 @@
 """Attention as an integral over the source points: with quadrature weights it converges as the points are refined.
 
-:func:`weighted_attention` and :func:`linear_attention` are the formulas; :class:`IntegralAttention` is torch's
-multi-head attention with weights.
+The formulas; the layer is :class:`~sciml.nn.integral_attention.IntegralAttention`.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from sciml.errors import ConfigError
-from sciml.nn._point_weights import adopt, extent, working_dtype
+from sciml.nn._point_weights import along_points, extent, without_masked
 
-__all__ = ["IntegralAttention", "attention_matrix", "linear_attention", "weighted_attention"]
+__all__ = ["attention_matrix", "linear_attention", "weighted_attention"]
 
 
 def weighted_attention(
@@ -66,9 +64,11 @@ def weighted_attention(
         >>> weighted_attention(q, k, v, weights).shape
         torch.Size([2, 4, 5, 8])
     """
-    bias, k, v = _bias(q, k, v, weights, mask, is_causal)
-    causal = is_causal and bias is None
-    return F.scaled_dot_product_attention(q, k, v, bias, dropout_p=dropout, is_causal=causal, scale=scale)
+    if weights is not None:
+        weights, k, v = _prepared(weights, k, v)
+    plain = weights is None and mask is None
+    bias = None if plain else _bias(q, k, weights, mask, is_causal)
+    return F.scaled_dot_product_attention(q, k, v, bias, dropout, is_causal and plain, scale=scale)
 
 
 def attention_matrix(
@@ -100,16 +100,17 @@ def attention_matrix(
         >>> attention_matrix(torch.zeros(1, 8), torch.zeros(2, 8), torch.tensor([1.0, 3.0]))
         tensor([[0.2500, 0.7500]])
     """
-    if is_causal and mask is None:
-        mask = _causal(q, k)
-    bias, k, _ = _bias(q, k, None, weights, mask, is_causal)
+    if weights is not None:
+        weights, k, _ = _prepared(weights, k, k)
     logits = (q * (q.shape[-1] ** -0.5 if scale is None else scale)) @ k.mT
+    bias = _bias(q, k, weights, mask, is_causal)
     if bias is None:
         return logits.softmax(-1)
+    if bias.dtype == torch.bool:
+        bias = torch.zeros_like(bias, dtype=logits.dtype).masked_fill(~bias, -torch.inf)
     # The softmax of a row of minus infinities is not a number.
     blind = (bias == -torch.inf).all(-1, keepdim=True)
-    logits = logits + bias.to(logits.dtype).masked_fill(blind, 0.0)
-    return logits.softmax(-1).masked_fill(blind, 0.0)
+    return (logits + bias.masked_fill(blind, 0.0)).softmax(-1).masked_fill(blind, 0.0)
 
 
 def linear_attention(q: Tensor, k: Tensor, v: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -145,105 +146,44 @@ def linear_attention(q: Tensor, k: Tensor, v: Tensor, weights: Tensor | None = N
     """
     if weights is None:
         return q @ (k.mT @ v) / k.shape[-2]
-    weights = _along_points(weights, k)
+    weights = along_points(weights, k)
     if extent(weights).some_zero:
-        k, v = _filled(k, weights), _filled(v, weights)
+        k, v = without_masked(k, weights), without_masked(v, weights)
     return q @ ((k * weights.mT.to(k.dtype)).mT @ v)
 
 
-class IntegralAttention(nn.MultiheadAttention):
-    """``torch.nn.MultiheadAttention`` with quadrature weights of the source points.
+def _prepared(weights: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+    """Weights along the sources, None where they are equal; keys and values without what stands at masked points."""
+    weights = along_points(weights, k)
+    some_zero, equal = extent(weights)
+    if equal and not weights.requires_grad:
+        return None, k, v
+    if some_zero:
+        # Zero times infinity, or times not a number, would be an influence.
+        k, v = without_masked(k, weights), without_masked(v, weights)
+    return weights, k, v
 
-    Arguments, parameters, ``state_dict`` and calls are those of ``torch.nn.MultiheadAttention``; ``forward`` has
-    ``weights`` in addition. Without weights, and with equal ones, the result is that of torch. Source and target may
-    have different points: queries at any points make the output a function that can be evaluated anywhere.
 
-    The slots that ``add_bias_kv`` and ``add_zero_attn`` append are not points and have the weight one. With these
-    options the weights are therefore relative to those of the points that the layer was, or will be, trained with:
-    points twice as dense have the weight one half. Without these options only ratios of weights matter.
-
-    A query that sees no point of positive weight attends to nothing: its output is the bias of the last layer, its row
-    of attention weights is zero. (Without ``weights`` torch's own answer stands, which is not a number where
-    ``need_weights`` is true.)
-
-    Raises:
-        ConfigError: In a call, if the weights have another shape, are negative or not finite, or a mask or the inputs
-            do not fit.
-
-    Reference:
-        Berner et al.: Principled approaches for extending neural architectures to function spaces (2025).
-
-    Example:
-        >>> plain = nn.MultiheadAttention(16, 4, batch_first=True)
-        >>> layer = IntegralAttention.from_module(plain)
-        >>> x, weights = torch.randn(2, 9, 16), torch.rand(2, 9)
-        >>> layer(x, x, x, weights=weights)[0].shape
-        torch.Size([2, 9, 16])
-        >>> torch.equal(layer(x, x, x)[0], plain(x, x, x)[0])
-        True
-    """
-
-    @classmethod
-    def from_module(cls, module: nn.MultiheadAttention) -> "IntegralAttention":
-        """The layer with the same parameters: training one trains the other.
-
-        Args:
-            module: A plain ``torch.nn.MultiheadAttention``.
-
-        Raises:
-            TypeError: If it is of another class that computes something else.
-        """
-        return adopt(module, cls, nn.MultiheadAttention)
-
-    def forward(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        key_padding_mask: Tensor | None = None,
-        need_weights: bool = True,
-        attn_mask: Tensor | None = None,
-        average_attn_weights: bool = True,
-        is_causal: bool = False,
-        *,
-        weights: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor | None]:
-        """Attend; see ``torch.nn.MultiheadAttention`` for all but the last argument.
-
-        Args:
-            query: Features of the targets.
-            key: Features of the source points.
-            value: Features of the source points.
-            key_padding_mask: Which source points not to look at (True), or what to add to their logits.
-            need_weights: Also return the attention weights; these contain the weights of the points.
-            attn_mask: Which sources a target must not look at (True), or what to add to the logits.
-            average_attn_weights: Return the mean of the attention weights over heads.
-            is_causal: A hint that ``attn_mask``, which must be given, is causal.
-            weights: Quadrature weights of the source points, ``(points,)`` or ``(batch, points)`` whatever
-                ``batch_first`` is; zero masks a point.
-        """
-        if weights is None:
-            return super().forward(
-                query, key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal
-            )
-        if is_causal and attn_mask is None:
-            raise ConfigError("is_causal is a hint on attn_mask, which is missing. Give the causal attn_mask as well.")
-        batched = query.dim() == 3
-        q, k, v, weights = self._projections(query, key, value, weights)
-        mask = self._mask(q, k, key_padding_mask, attn_mask)
-        q, k, v = (x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2) for x in (q, k, v))
-        dropout = self.dropout if self.training else 0.0
-        if need_weights:
-            matrix = F.dropout(attention_matrix(q, k, weights, mask), dropout)
-            out = matrix @ _filled(v, _along_points(weights, v))
+def _bias(q: Tensor, k: Tensor, weights: Tensor | None, mask: Tensor | None, is_causal: bool) -> Tensor | None:
+    """All masks in one, and the logarithms of the weights."""
+    if is_causal:
+        causal = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool, device=q.device).tril()
+        if mask is None:
+            mask = causal
         else:
-            out = weighted_attention(q, k, v, weights, mask, dropout=dropout)
-        out = self.out_proj(out.transpose(1, 2).flatten(2))
-        if not batched:
-            out = out.squeeze(0)
-        elif not self.batch_first:
-            out = out.transpose(0, 1)
-        if not need_weights:
-            return out, None
-        matrix = matrix.mean(1) if average_attn_weights else matrix
-        return out, matrix if batched else matrix.squeeze(0)
+            mask = mask & causal if mask.dtype == torch.bool else mask.masked_fill(~causal, -torch.inf)
+    if weights is None:
+        return mask
+    logs = _log(weights).to(q.dtype)
+    if mask is None:
+        return logs
+    return torch.where(mask, logs, -torch.inf) if mask.dtype == torch.bool else logs + mask
+
+
+def _log(weights: Tensor) -> Tensor:
+    """Logarithms of weights over their largest, minus infinity without a gradient where they vanish."""
+    # Only ratios matter: small numbers are more exact in short types, and equal weights give exact zeros.
+    largest = weights.detach().amax(-1, keepdim=True)
+    weights = weights / largest.where(largest > 0, 1.0)
+    positive = weights > 0
+    return weights.where(positive, 1.0).log().where(positive, -torch.inf)

@@ -148,7 +148,7 @@ class Converter:
     def _function(self, parameter: Tensor | None, name: str, path: str) -> property:
         if parameter is None:
             raise ConversionError(f"parameter {name!r} of {path!r} is None; it has no role.")
-        site = Site(f"{path}.{name}", self.axes, self.run, self.resolution)
+        site = Site(f"{path}.{name}", self.axes, self.run, self.resolution, [], self.shape)
         total = math.prod(self.shape)
         first = next((i for i, n in enumerate(parameter.shape) if n in range(total, total + 8)), None)
         if first is None:
@@ -171,7 +171,7 @@ class Converter:
         return property(value)
 
     def place(self, path: str) -> Place:
-        site = Site(path, self.axes, self.run, self.resolution, self.trace.calls.get(path, []))
+        site = Site(path, self.axes, self.run, self.resolution, self.trace.calls.get(path, []), self.shape)
         form = next((form for pattern, form in self.forms.items() if fnmatchcase(path, pattern)), "hat")
         role = self.roles.get(path)
         if role is None and self._makes_tokens(path):

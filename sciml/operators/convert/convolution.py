@@ -153,6 +153,11 @@ def check(module: _LatticeConv) -> None:
         ConversionError: Naming the module and the forms that can.
     """
     site, kernels = module.site, module.kernel_size
+    if site.axes[0].kind == "cloud" and any(k > 1 for k in kernels):
+        raise ConversionError(
+            f"{site.path} is a convolution, which needs a grid, and the reference is a number of points; use attention "
+            "or message passing, or reference=RegularGrid(...)."
+        )
     if module.padding_mode == "circular":
         for number, axis in enumerate(site.axes):
             if not axis.periodic:

@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from sciml.errors import ConversionError
+from sciml.operators.convert.attention import attention
 from sciml.operators.convert.convolution import check, conv_class
 from sciml.operators.convert.interpolation import LatticeUpsample
 from sciml.operators.convert.linear import Factors, IntegralLinear, LatticeEmbedding, LatticeLayerNorm
@@ -310,6 +311,7 @@ def _builtin() -> dict[type[nn.Module] | str, Rule]:
         nn.Embedding: Rule("table of positions", _embedding, "2"),
         nn.Softmax: Rule("pointwise", _softmax),
         nn.LogSoftmax: Rule("pointwise", _softmax),
+        nn.MultiheadAttention: Rule("attention", lambda m, p: attention(m, p.site), "that of the weights"),
         nn.TransformerEncoderLayer: Rule("transformer", _transformer_layer, whole=False, roles=_FEED_FORWARD),
         nn.TransformerDecoderLayer: Rule("transformer", _transformer_layer, whole=False, roles=_FEED_FORWARD),
         nn.TransformerEncoder: Rule("transformer", _transformer, whole=False),

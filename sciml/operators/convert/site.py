@@ -57,6 +57,7 @@ class Site:
         run: State of the present pass.
         resolution: Whether strided modules keep their stride in points (``follow``) or return to the reference's sizes.
         calls: Shapes at the reference, in order; a module that stands alone has one.
+        points: Points per axis of the input of the network at the reference.
     """
 
     path: str
@@ -64,6 +65,7 @@ class Site:
     run: Run
     resolution: Resolution = "follow"
     calls: list[Call] = field(default_factory=list)
+    points: tuple[int, ...] = ()
 
     def call(self) -> Call:
         """The reference's counterpart of this call.
@@ -168,7 +170,7 @@ class OwnSite(Site):
         """The place of a layer whose input has a reference grid, or that shape (cells)."""
         axes = axes_of(grid_of(reference))
         shape = reference.shape if isinstance(reference, RegularGrid) else tuple(reference)
-        return cls(path, axes, Run((ONE,) * len(axes)), resolution, [Call(shape, output(shape))], output)
+        return cls(path, axes, Run((ONE,) * len(axes)), resolution, [Call(shape, output(shape))], shape, output)
 
     def call(self) -> Call:
         """The shapes at the reference."""
