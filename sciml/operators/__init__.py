@@ -36,6 +36,7 @@ from sciml.operators.deeponet import (
 from sciml.operators.fno import FNO
 from sciml.operators.fno_block import FNOBlock
 from sciml.operators.fourier import frequencies, truncated_fft, truncated_ifft
+from sciml.operators.local_layers import DifferentialLayer, LocalIntegral, disc_basis
 from sciml.operators.neuraloperator import from_neuraloperator, load_neuraloperator_state_dict
 from sciml.operators.spectral_conv import SpectralConv
 from sciml.operators.tfno import TFNO
@@ -51,9 +52,11 @@ __all__ = [
     "TFNO",
     "BasisBranch",
     "DeepONet",
+    "DifferentialLayer",
     "FNOBlock",
     "FourierFeatures",
     "HardDirichlet",
+    "LocalIntegral",
     "MIONet",
     "ModifiedDeepONet",
     "PODDeepONet",
@@ -71,6 +74,7 @@ __all__ = [
     "TuckerSpectralConv",
     "chebyshev_basis",
     "deeponet",
+    "disc_basis",
     "fourier_basis",
     "frequencies",
     "from_neuraloperator",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from sciml.nn.channel_mlp import ChannelLinear, ChannelMLP
 from sciml.operators.fno_block import FNOBlock, Skip
+from sciml.operators.local_layers import Boundary, DifferentialLayer, LocalIntegral
 from sciml.operators.spectral_conv import BaseSpectralConv, SpectralConv
 from sciml.operators.tucker_conv import TuckerSpectralConv
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from sciml.spaces import DataSpec
 
 __all__ = ["FNO"]
+
+Local = Literal["integral", "differential"]
 
 
 class FNO(nn.Module):
@@ -50,6 +53,9 @@ class FNO(nn.Module):
         dropout: Dropout in these networks.
         rank: Store the spectral weights in Tucker form, with about this fraction of the parameters or these ranks (see
             :class:`TuckerSpectralConv`); None keeps them dense.
+        local: Add a layer of small reach beside the spectral convolution: ``integral`` in all blocks
+            (:class:`LocalIntegral`, one or two axes), ``differential`` in the last (:class:`DifferentialLayer`).
+        local_radius: Reach of the local integrals, in lengths of an axis.
 
     Shapes:
         - **x**: ``(batch, in_channels, *grid)``, or ``(batch, *grid)`` for one channel.
@@ -91,8 +97,14 @@ class FNO(nn.Module):
         channel_mlp_skip: Skip = "gate",
         dropout: float = 0.0,
         rank: float | Sequence[int] | None = None,
+        local: Local | None = None,
+        local_radius: float = 0.1,
     ) -> None:
         super().__init__()
+        if local not in (None, "integral", "differential"):
+            raise ValueError(f"local is {local!r}, expected 'integral', 'differential' or None.")
+        self.local: Local | None = local
+        self.local_radius = local_radius
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.modes = _per_axis(modes, dim)
@@ -141,7 +153,17 @@ class FNO(nn.Module):
             channel_mlp_skip=self.channel_mlp_skip,
             dropout=self.dropout,
             last=last,
+            local=self._make_local(last),
         )
+
+    def _make_local(self, last: bool) -> nn.Module | None:
+        boundary: Boundary = "zeros" if any(self._padding) else "periodic"
+        width = self.hidden_channels
+        if self.local == "integral":
+            return LocalIntegral(width, width, self.local_radius, dim=self.dim, boundary=boundary)
+        if self.local == "differential" and last:
+            return DifferentialLayer(width, width, dim=self.dim, boundary=boundary)
+        return None
 
     def _make_conv(self) -> BaseSpectralConv:
         if self.rank is None:

@@ -19,7 +19,7 @@ class FNOBlock(nn.Module):
     r"""One Fourier layer: spectral convolution and skip, then a pointwise network and its skip.
 
     .. math::
-        h = \sigma(K x + S_1 x), \qquad y = \sigma(\mathrm{MLP}(h) + S_2 x)
+        h = \sigma(K x + L x + S_1 x), \qquad y = \sigma(\mathrm{MLP}(h) + S_2 x)
 
     Args:
         conv: The spectral convolution :math:`K`, from ``channels`` to ``channels``.
@@ -31,6 +31,7 @@ class FNOBlock(nn.Module):
         channel_mlp_expansion: Hidden width of the network, relative to ``channels``.
         channel_mlp_skip: Kind of :math:`S_2`.
         dropout: Dropout in the pointwise network.
+        local: A local layer :math:`L` beside the spectral convolution, from ``channels`` to ``channels``.
         last: Leave out both activations :math:`\sigma`, as in the last block.
     """
 
@@ -45,11 +46,13 @@ class FNOBlock(nn.Module):
         channel_mlp_skip: Skip = "gate",
         dropout: float = 0.0,
         last: bool = False,
+        local: nn.Module | None = None,
     ) -> None:
         super().__init__()
         hidden = round(channels * channel_mlp_expansion)
         self.activation = "identity" if last else activation
         self.conv = conv
+        self.local = local
         self.skip = _make_skip(skip, channels)
         # The network inside the block keeps its GELU whatever the activation of the block is, as in the reference.
         self.channel_mlp = ChannelMLP(channels, hidden, channels, dropout=dropout) if channel_mlp else None
@@ -58,7 +61,8 @@ class FNOBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(batch, channels, *grid)`` to the same shape."""
         activation = ACTIVATIONS[self.activation]
-        y = activation(_add_skip(self.conv(x), x, self.skip))
+        y = self.conv(x) if self.local is None else self.conv(x) + self.local(x)
+        y = activation(_add_skip(y, x, self.skip))
         if self.channel_mlp is None:
             return activation(y)
         return activation(_add_skip(self.channel_mlp(y), x, self.channel_mlp_skip))
