@@ -38,6 +38,7 @@ from sciml.operators.fno_block import FNOBlock
 from sciml.operators.fourier import frequencies, truncated_fft, truncated_ifft
 from sciml.operators.local_layers import DifferentialLayer, LocalIntegral, disc_basis
 from sciml.operators.neuraloperator import from_neuraloperator, load_neuraloperator_state_dict
+from sciml.operators.oformer import OFormer, OFormerBlock
 from sciml.operators.spectral_conv import SpectralConv
 from sciml.operators.tfno import TFNO
 from sciml.operators.tucker_conv import TuckerSpectralConv, tucker_rank
@@ -59,6 +60,8 @@ __all__ = [
     "LocalIntegral",
     "MIONet",
     "ModifiedDeepONet",
+    "OFormer",
+    "OFormerBlock",
     "PODDeepONet",
     "PODModes",
     "Parallel",
