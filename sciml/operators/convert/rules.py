@@ -12,10 +12,12 @@ from typing import Any
 from torch import nn
 
 from sciml.errors import ConversionError
+from sciml.nn.grid_embedding import GridEmbedding
 from sciml.operators.convert.attention import attention
 from sciml.operators.convert.convolution import check, conv_class
 from sciml.operators.convert.interpolation import LatticeUpsample
 from sciml.operators.convert.linear import Factors, IntegralLinear, LatticeEmbedding, LatticeLayerNorm
+from sciml.operators.convert.normalisation import normalisation
 from sciml.operators.convert.padding import pad_class
 from sciml.operators.convert.pooling import pool_class
 from sciml.operators.convert.site import Site, adopt
@@ -279,15 +281,15 @@ _ORDERS = {
 _POINTWISE = (
     "Identity ReLU ReLU6 RReLU LeakyReLU PReLU ELU SELU CELU GELU SiLU Mish Sigmoid LogSigmoid Tanh Hardtanh "
     "Hardshrink Softshrink Tanhshrink Softplus Softsign Hardsigmoid Hardswish Threshold GLU Softmax2d RMSNorm "
-    "Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout BatchNorm1d BatchNorm2d BatchNorm3d "
-    "SyncBatchNorm Flatten Unflatten ChannelShuffle LocalResponseNorm"
+    "Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout SyncBatchNorm "
+    "Flatten Unflatten ChannelShuffle LocalResponseNorm"
 )
 _TRANSFORMERS = (
     "GELUActivation NewGELUActivation FastGELUActivation QuickGELUActivation GELUTanh PytorchGELUTanh "
     "AccurateGELUActivation ClippedGELUActivation MishActivation LinearActivation LaplaceActivation "
     "ReLUSquaredActivation SiLUActivation"
 )
-_MOMENTS = "GroupNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d"
+_MOMENTS = "GroupNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d BatchNorm1d BatchNorm2d BatchNorm3d"
 _ADAPTIVE = (
     "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d AdaptiveMaxPool3d"
 )
@@ -326,7 +328,9 @@ def _builtin() -> dict[type[nn.Module] | str, Rule]:
         for name in _PADS.split():
             if hasattr(nn, f"{name}{d}d"):
                 table[getattr(nn, f"{name}{d}d")] = pad
+    table[GridEmbedding] = Rule("coordinates")
     table |= {getattr(nn, name): Rule("pointwise") for name in _POINTWISE.split()}
-    table |= {getattr(nn, name): Rule("moments", order="2") for name in _MOMENTS.split()}
+    moments = Rule("moments", lambda m, p: normalisation(m, p.site), "that of the weights")
+    table |= {getattr(nn, name): moments for name in _MOMENTS.split()}
     table |= {getattr(nn, name): Rule("pool to a fixed size", order="1") for name in _ADAPTIVE.split()}
     return table

@@ -103,3 +103,28 @@ def test_functions_bring_their_weights_and_every_sample_may_have_its_own() -> No
 def test_convolutions_have_no_place_on_a_cloud() -> None:
     with pytest.raises(ConversionError, match="0 is a convolution, which needs a grid"):
         to_operator(nn.Sequential(nn.Conv1d(2, 2, 3, padding=1)), 16)
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [nn.InstanceNorm1d(8, affine=True), nn.GroupNorm(2, 8), nn.BatchNorm1d(8)],
+    ids=["instance", "group", "batch"],
+)
+def test_normalisations_over_points_take_the_weights(norm: nn.Module) -> None:
+    network = nn.Sequential(nn.Conv1d(2, 8, 1), norm, nn.GELU(), nn.Conv1d(8, 1, 1)).double()
+    assert_same(network, 17, torch.randn(3, 2, 17, dtype=torch.float64))
+    operator = to_operator(network, 17).train()
+    x, weights = graded(17)
+    x = x.mT
+    expected = operator(x, weights=weights)
+    halves = torch.cat([weights, weights[5:6] / 2])
+    halves[5] /= 2
+    split = operator(torch.cat([x, x[..., 5:6]], -1), weights=halves)
+    torch.testing.assert_close(split[..., :17], expected, rtol=0, atol=1e-12)
+    (fine, fine_weights), (middle, middle_weights) = graded(1025), graded(65)
+    best = operator(fine.mT, weights=fine_weights)
+    errors = [
+        (operator(x, weights=weights) - best[..., ::64]).norm() / best[..., ::64].norm(),
+        (operator(middle.mT, weights=middle_weights) - best[..., ::16]).norm() / best[..., ::16].norm(),
+    ]
+    assert errors[1] < errors[0] / 10
