@@ -38,13 +38,15 @@ def evaluate_run(run: Any) -> dict[str, Any]:
 
 
 def _baselines(run: Any) -> dict[str, Any]:
-    from sciml.tasks import OperatorRegression, linear_baseline, mean_baseline
+    from sciml.tasks import OperatorRegression, constant_baseline, linear_baseline, mean_baseline
 
     train = run.data.train
     source = next((name for name in ("x", "u") if name in train.tensors), None)
     shared_points = "coords" not in train.tensors or "coords" in train.shared
-    if not isinstance(run.task, OperatorRegression) or source is None or run.task.target != "y" or not shared_points:
+    if not isinstance(run.task, OperatorRegression) or source is None or run.task.target != "y":
         return {}
+    if not shared_points:
+        return {"training mean": constant_baseline(run.data)}
     baselines = {"training mean": mean_baseline(run.data)}
     # Beyond some thousand unknowns a dense least-squares fit takes longer than the training it is compared with.
     if train[source][0].numel() <= 4096 and train["y"][0].numel() <= 4096:
@@ -109,7 +111,7 @@ def _cell(values: Mapping[str, Any], metric: str) -> str:
 
 def draw(run: Any, report: Mapping[str, Any]) -> list[Path]:
     """One test sample per split, and the training curve, into the run folder."""
-    from sciml.plotting import plot_history, plot_operator_samples, plot_query_samples
+    from sciml.plotting import plot_history, plot_operator_samples, plot_query_samples, plot_surface_samples
 
     folder = run.trainer.run.path
     figures = []
@@ -117,7 +119,7 @@ def draw(run: Any, report: Mapping[str, Any]) -> list[Path]:
     if rows:
         plot_history(rows, path=folder / "history.png")
         figures.append(folder / "history.png")
-    on_grids, at_points = [], []
+    on_grids, at_points, on_surfaces = [], [], []
     for name in run.data.names("test"):
         if "error" in report[name]:
             continue
@@ -129,6 +131,8 @@ def draw(run: Any, report: Mapping[str, Any]) -> list[Path]:
             on_grids.append(_on_grid(split, prediction, name))
         elif (sample := _at_points(split, prediction, name)) is not None:
             at_points.append(sample)
+        elif (surface := _on_surface(split, prediction, name)) is not None:
+            on_surfaces.append(surface)
     if on_grids and len({sample.y.dim() for sample in on_grids}) == 1:
         units = {name: field.units for name, field in run.data.spec.fields.items()}
         cards = run.data.card.get("fields") or {}
@@ -138,6 +142,12 @@ def draw(run: Any, report: Mapping[str, Any]) -> list[Path]:
     elif at_points:
         plot_query_samples(at_points, path=folder / "prediction.png")
         figures.append(folder / "prediction.png")
+    elif on_surfaces:
+        field = (run.data.card.get("fields") or {}).get("y") or {}
+        options = {"name": field.get("label", "solution"), "units": run.data.spec["y"].units}
+        options |= run.data.card.get("picture") or {}
+        plot_surface_samples(on_surfaces, **options, path=folder / "prediction.png")
+        figures.append(folder / "prediction.png")
     return figures
 
 
@@ -145,6 +155,18 @@ def _on_grid(split: Any, prediction: Any, label: str) -> Any:
     from sciml.plotting import OperatorSample
 
     return OperatorSample(split["x"][0], split["y"][0], prediction[0], split.grids.get("y"), label)
+
+
+def _on_surface(split: Any, prediction: Any, label: str) -> Any:
+    """The first channel of the first sample, where its points are the corners of triangles in space."""
+    from sciml.plotting import SurfaceSample
+
+    if not {"coords", "y.triangles"} <= set(split.tensors) or split["coords"].shape[-1] != 3:
+        return None
+    parts = {name: split[name] if name in split.shared else split[name][0] for name in split.tensors}
+    coords, triangles = parts["coords"], parts["y.triangles"].long()
+    target, guess = (value.reshape(-1, len(coords))[0] for value in (parts["y"], prediction[0]))
+    return SurfaceSample(coords, target, guess, triangles, parts.get("y.weight"), label)
 
 
 def _at_points(split: Any, prediction: Any, label: str) -> Any:

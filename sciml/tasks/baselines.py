@@ -11,7 +11,7 @@ from sciml.data import Dataset, Split
 from sciml.errors import ConfigError
 from sciml.spaces import RegularGrid
 
-__all__ = ["linear_baseline", "mean_baseline"]
+__all__ = ["constant_baseline", "linear_baseline", "mean_baseline"]
 
 Predictor = Callable[[Split], Tensor]
 
@@ -40,6 +40,37 @@ def mean_baseline(dataset: Dataset, target: str = "y") -> Predictor:
         return _resample(mean, train.grids.get(target), split.grids.get(target), like).expand(like.shape).to(like)
 
     return predict
+
+
+def constant_baseline(dataset: Dataset, target: str = "y") -> Predictor:
+    """Predicts the mean value of the training targets, one number a channel, where samples have points of their own.
+
+    Quadrature weights and the mask of the points count, where the training split has them.
+
+    Args:
+        dataset: Its training split gives the mean.
+        target: Name of the target.
+
+    Returns:
+        Function of a split that gives predictions like its targets ``(samples, [channels,] points)``.
+
+    Example:
+        >>> split = Split({"y": torch.tensor([[1.0, 4.0]]), "y.weight": torch.tensor([[2.0, 1.0]])})
+        >>> constant_baseline(Dataset({"train": split}, spec=None))(split)
+        tensor([[2., 2.]])
+    """
+    train = dataset.train
+    values = train[target].double()
+    weight = torch.ones(values.shape[-1], dtype=torch.float64)
+    for part in ("weight", "mask"):
+        if (found := train.tensors.get(f"{target}.{part}")) is not None:
+            weight = weight * found.double()
+    if weight.dim() == 2 and values.dim() == 3:
+        weight = weight[:, None]
+    weight = weight.expand_as(values)
+    axes = [0, values.dim() - 1]
+    mean = (weight * values).sum(axes, keepdim=True) / weight.sum(axes, keepdim=True)
+    return lambda split: mean.to(split[target]).expand_as(split[target])
 
 
 def linear_baseline(dataset: Dataset, source: str = "x", target: str = "y") -> Predictor:

@@ -11,7 +11,14 @@ from sciml.errors import ConfigError
 __all__ = ["Binding", "bind"]
 
 # Forward argument to batch key; the parts of a function have its name before the dot.
-_FALLBACK = {"u": "x", "sensors": "u.pos", "sensor_weights": "u.weight", "sensor_mask": "u.mask"}
+_FALLBACK = {
+    "u": "x",
+    "sensors": "u.pos",
+    "sensor_weights": "u.weight",
+    "sensor_mask": "u.mask",
+    "query_weights": "y.weight",
+    "query_mask": "y.mask",
+}
 
 
 class Binding:

@@ -127,7 +127,9 @@ def load(run: str | Path, *, model: nn.Module | None = None, task: Task | None =
     # Weights in half precision are exact in single precision, which every device computes in.
     floating = torch.float64 if torch.float64 in types else torch.float32
     try:
-        model.to(floating).load_state_dict(weights)
+        # Not model.to(floating): that would drop the imaginary parts of complex weights.
+        model = model.double() if floating is torch.float64 else model.float()
+        model.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(f"the weights in {path} do not fit {type(model).__name__}: {error}") from error
     task.bind(model, header.get("keys", []), header.get("inputs"))
