@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 from sciml.nn.channel_mlp import ChannelLinear, ChannelMLP
 from sciml.operators.fno_block import FNOBlock, Skip
 from sciml.operators.local_layers import Boundary, DifferentialLayer, LocalIntegral
-from sciml.operators.spectral_conv import BaseSpectralConv, SpectralConv
+from sciml.operators.spectral_conv import BaseSpectralConv, SpectralConv, kept_modes
 from sciml.operators.tucker_conv import TuckerSpectralConv
 
 if TYPE_CHECKING:
@@ -217,11 +218,18 @@ class FNO(nn.Module):
         Args:
             spec: What the dataset says about itself.
             **kwargs: Arguments of the constructor; they win over the dataset.
+
+        Warns:
+            UserWarning: If the training grid has fewer wave numbers than ``modes``.
         """
         sizes = {"in_channels": spec.in_channels, "out_channels": spec.out_channels}
         if "dim" not in kwargs:
             sizes["dim"] = spec.dim
-        return cls(**{**sizes, **kwargs})
+        model = cls(**{**sizes, **kwargs})
+        if model.dim == spec.dim:
+            padded = [n + 2 * round(f * n) for f, n in zip(model._padding, spec["x"].shape, strict=True)]
+            _warn_of_idle_modes(model.modes, padded)
+        return model
 
     @staticmethod
     def example() -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -242,6 +250,20 @@ def _per_axis(modes: int | Sequence[int], dim: int | None) -> tuple[int, ...]:
     if not 1 <= len(modes) <= 3 or min(modes) < 1:
         raise ValueError(f"modes is {tuple(modes)}, expected one to three positive numbers, one per grid axis.")
     return tuple(modes)
+
+
+def _warn_of_idle_modes(modes: Sequence[int], grid: Sequence[int]) -> None:
+    """Weights of wave numbers that the training grid lacks are never trained, and act on finer grids as drawn."""
+    kept = kept_modes(modes)
+    known = (*grid[:-1], grid[-1] // 2 + 1)
+    if any(k > n for k, n in zip(kept, known, strict=True)):
+        usable = [min(m, n) for m, n in zip(modes, grid, strict=True)]
+        warnings.warn(
+            f"modes is {list(modes)}, but the training grid of {' x '.join(map(str, grid))} points (padding included) "
+            f"has only {usable}: the other weights are never trained, and act as drawn on finer grids. Take "
+            f"modes={usable} or fewer.",
+            stacklevel=5,  # where build_model was called
+        )
 
 
 def _pad_fractions(padding: float | Sequence[float], dim: int) -> tuple[float, ...]:

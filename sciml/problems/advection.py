@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +22,7 @@ class Advection(Problem):
 
     Args:
         beta: Speed, in periods per unit of time; PDEBench has 0.1, 0.2, 0.4, 0.7, 1, 2, 4 and 7.
-        duration: Final time T.
+        duration: Final time T, in the same unit of time.
         frames: Number of times, from 0 to T.
         inputs: Sampler of the initial states instead of PDEBench's; its functions must have period 1.
 
@@ -92,16 +93,23 @@ class VariableAdvection(Problem):
     IV    1 + 0.05 (V(x) + V(1 - x))      sin(2 pi x)            periodic
     ====  ==============================  =====================  =====================
 
-    The input is V, at sensors; the target u on the whole square of space and time.
+    The input is V, at sensors; the target u on the whole square of space and time. With ``initial="random"`` case IV
+    has two input functions: V, and an initial state of its own for every sample.
 
     Args:
         case: Which of the four.
-        length_scale: Length-scale of the Gaussian process (squared exponential kernel) that V is drawn from.
-        duration: Final time T.
+        length_scale: Length-scale of the Gaussian process (squared exponential kernel) that V is drawn from, in lengths
+            of the interval.
+        duration: Final time T, in units of the time that speed 1 takes through the interval.
         inputs: Sampler of V instead of that process.
+        initial: ``case`` as in the table, or ``random``: u(x, 0) is a second input, drawn apart from V from a Gaussian
+            process of period 1.
+
+    Raises:
+        ConfigError: If there is no such case, or it has no random initial state, or a number is not positive.
 
     Reference:
-        Lu et al.: A comprehensive and fair comparison of two neural operators (2022).
+        Lu et al.: A comprehensive and fair comparison of two neural operators (2022); the random initial state is ours.
 
     Example:
         >>> data = VariableAdvection("III").generate(2, seed=0, resolution=20)
@@ -113,6 +121,7 @@ class VariableAdvection(Problem):
     length_scale: float = 0.2
     duration: float = 1.0
     inputs: Sampler | None = None
+    initial: Literal["case", "random"] = "case"
 
     name = "variable-advection"
     equation = "u_t + a(x) u_x = 0 on [0, 1], a and u(x, 0) by case"
@@ -122,6 +131,11 @@ class VariableAdvection(Problem):
     def __post_init__(self) -> None:
         if self.case not in ("I", "II", "III", "IV"):
             raise ConfigError(f"case is {self.case!r}, expected 'I', 'II', 'III' or 'IV'.")
+        if self.initial != "case" and (self.initial != "random" or self.case != "IV"):
+            raise ConfigError(
+                f"initial is {self.initial!r} in case {self.case!r}, expected 'case', or 'random' in case 'IV', the "
+                "one whose speed depends on V and whose boundary takes all initial states of period 1."
+            )
         if not (self.length_scale > 0 and self.duration > 0):
             raise ConfigError(
                 f"length_scale is {self.length_scale} and duration {self.duration}, expected positive numbers."
@@ -131,6 +145,14 @@ class VariableAdvection(Problem):
         """Where V comes from."""
         return self.inputs or GaussianProcess(length_scale=self.length_scale)
 
+    def initial_states(self, num: int, seed: int, start: int) -> RandomFunctions | None:
+        """The second input, independent of V; None where the case says what the initial state is."""
+        if self.initial == "case":
+            return None
+        # The same seed would give both functions the same random numbers.
+        own = int(np.random.SeedSequence(seed, spawn_key=(1,)).generate_state(1, np.uint64)[0])
+        return GaussianProcess("periodic", length_scale=1.0).sample(num, own, start)
+
     def _speed(self, v: RandomFunctions, x: Tensor) -> Tensor:
         if self.case == "III":
             return 1 + 0.1 * v(x)
@@ -138,18 +160,26 @@ class VariableAdvection(Problem):
             return 1 + 0.05 * (v(x) + v(1 - x))
         return torch.ones(len(v), len(x), dtype=torch.float64)
 
-    def _initial(self, v: RandomFunctions, x: Tensor) -> Tensor:
+    def _initial(self, v: RandomFunctions, x: Tensor, states: RandomFunctions | None = None) -> Tensor:
         """Initial state of each function at points of its own ``(num, n)``."""
+        if states is not None:
+            return _at_own_points(states, x)
         if self.case == "III":
             return x.square()
         if self.case == "IV":
             return torch.sin(2 * math.pi * x)
-        at = torch.sin(math.pi * x).square() if self.case == "I" else x
-        values = torch.cat([v[i : i + 1](row) for i, row in enumerate(at)])
-        return values if self.case == "I" else x * values
+        if self.case == "I":
+            return _at_own_points(v, torch.sin(math.pi * x).square())
+        return x * _at_own_points(v, x)
 
-    def solve(self, v: RandomFunctions, x: Tensor, times: Tensor) -> Tensor:
+    def solve(self, v: RandomFunctions, x: Tensor, times: Tensor, states: RandomFunctions | None = None) -> Tensor:
         """Solution ``(num, times, n)`` at points ``x`` (n,).
+
+        Args:
+            v: The functions V.
+            x: Points.
+            times: Times.
+            states: Initial states of period 1, one for each V; None takes those of the case.
 
         Raises:
             ConfigError: If the speed is not positive everywhere.
@@ -166,7 +196,7 @@ class VariableAdvection(Problem):
         if self.case in ("I", "IV"):
             start = start.remainder(total)
         origin = _inverse(travel(nodes), nodes, speed, start.clamp(min=0))
-        values = self._initial(v, origin)
+        values = self._initial(v, origin, states)
         if self.case in ("II", "III"):
             boundary = torch.sin(math.pi * -start) if self.case == "III" else torch.zeros_like(start)
             values = torch.where(entered, boundary, values)
@@ -175,16 +205,26 @@ class VariableAdvection(Problem):
     def generate(self, num: int, *, seed: int = 0, resolution: int | None = None, start: int = 0) -> ProblemData:
         n = self._resolution(resolution)
         grid = RegularGrid((n,), ((0.0, 1.0),))
-        v = self.sampler().sample(num, seed, start)
+        v, states = self.sampler().sample(num, seed, start), self.initial_states(num, seed, start)
         times = torch.linspace(0, self.duration, n, dtype=torch.float64)
+        arrays = {"v": v.on(grid).values[:, 0].numpy()}
+        if states is not None:
+            arrays["u0"] = states.on(grid).values[:, 0].numpy()
+        roles = dict.fromkeys(arrays, "input") | {"u": "target"}
+        axes: dict[str, tuple[str, ...]] = dict.fromkeys(arrays, ("sample", "x1")) | {"u": ("sample", "time", "x1")}
         return ProblemData(
-            {"v": v.on(grid).values[:, 0].numpy(), "u": self.solve(v, grid.axes[0], times).numpy()},
-            {"v": ("sample", "x1"), "u": ("sample", "time", "x1")},
+            arrays | {"u": self.solve(v, grid.axes[0], times, states).numpy()},
+            axes,
             {"x1": grid.axes[0].numpy(), "time": times.numpy()},
-            {"v": "input", "u": "target"},
+            roles,
             attrs=self.attributes(),
             grid=grid,
         )
+
+
+def _at_own_points(functions: RandomFunctions, x: Tensor) -> Tensor:
+    """Values ``(num, n)`` of each function at the points of its own row of ``x`` ``(num, n)``."""
+    return torch.cat([functions[i : i + 1](row) for i, row in enumerate(x)])
 
 
 def _inverse(travel: Tensor, nodes: Tensor, speed: Tensor, times: Tensor) -> Tensor:

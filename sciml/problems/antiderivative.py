@@ -18,8 +18,9 @@ class Antiderivative(DrivenODE):
     The operator is linear, so linear least squares solves it; print that beside any network.
 
     Args:
-        length_scale: Length-scale of the Gaussian process (squared exponential kernel) that the inputs are drawn from.
-        duration: Length of the interval.
+        length_scale: Length-scale of the Gaussian process (squared exponential kernel) that the inputs are drawn from,
+            in units of x.
+        duration: Length of the interval, in units of x.
         inputs: Sampler of the inputs instead of that process.
 
     Reference:

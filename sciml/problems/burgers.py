@@ -22,7 +22,7 @@ class Burgers(Problem):
 
     Args:
         nu: Viscosity, in the square of the period over the unit of time.
-        duration: Final time T.
+        duration: Final time T, in the same unit of time.
         frames: Number of equally spaced times of the target, the last of them T; one gives the final state alone.
         steps_per_unit: Time steps per unit of time.
         modes: Fourier modes of the initial states.

@@ -33,7 +33,7 @@ class BurgersPDEBench(Problem):
     Args:
         nu: :math:`\pi` times the viscosity, in the square of the period over the unit of time; PDEBench has 0.001,
             0.002, 0.004, 0.01, 0.02, 0.04, 0.1, 0.2, 0.4, 1, 2 and 4.
-        duration: Final time T.
+        duration: Final time T, in the same unit of time.
         frames: Number of times, from 0 to T.
         cells: Least number of cells of the solver; the data are averages over these.
         inputs: Sampler of the initial states instead of PDEBench's; its functions must have period 1.

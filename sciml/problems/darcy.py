@@ -106,8 +106,8 @@ class Darcy(_Diffusion):
     otherwise 3.
 
     Args:
-        high: Larger coefficient.
-        low: Smaller coefficient.
+        high: Larger coefficient a; it has no units, as f = 1 and the side of the square have none.
+        low: Smaller coefficient, likewise.
         modes: Cosines of the field per axis.
 
     Reference:
@@ -146,9 +146,9 @@ class DarcyPDEBench(_Diffusion):
     The coefficient is 1 where a sum of five Gaussian bumps exceeds its mean, else 0.1.
 
     Args:
-        beta: The constant source.
-        high: Coefficient above the mean.
-        low: Coefficient below.
+        beta: The constant source, in units of u times a over the square of a side.
+        high: Coefficient a above the mean, in a unit of its own.
+        low: Coefficient below, likewise.
 
     Reference:
         Takamoto et al.: PDEBench (2022), beta from 0.01 to 100.

@@ -34,9 +34,10 @@ class DarcyTriangleNotch(Problem):
     all three; on the sides of the notch it is zero.
 
     Args:
-        permeability: K.
-        source: f.
-        length_scale: Length-scale of the Gaussian process (squared exponential kernel) that g is drawn from.
+        permeability: K, in a unit of its own.
+        source: f, in units of the pressure times K over the square of a side.
+        length_scale: Length-scale of the Gaussian process (squared exponential kernel) that g is drawn from, in
+            sides of the triangle.
         sensors: Number of equispaced points on [0, 1] at which g is given.
         inputs: Sampler of g instead of that process.
 

@@ -22,9 +22,10 @@ class DiffusionReaction(Problem):
 
     Args:
         diffusion: D, in the square of the length over the unit of time.
-        reaction: k.
-        duration: Final time T.
-        length_scale: Length-scale of the Gaussian process (squared exponential kernel) that the sources are drawn from.
+        reaction: k, in the inverse of the unit of time and of that of s.
+        duration: Final time T, in the same unit of time.
+        length_scale: Length-scale of the Gaussian process (squared exponential kernel) that the sources are drawn from,
+            in lengths of the interval.
         inputs: Sampler of the sources instead of that process.
         nodes: Chebyshev polynomials in space.
         steps: Least number of time steps.

@@ -112,17 +112,17 @@ def von_mises(stress: Array) -> Array:
 class Elasticity(Problem):
     r"""Linear elasticity: a square plate with a random hole, clamped below and pulled above; its von Mises stress.
 
-    The hole lies in the middle of :math:`[0, 1]^2`, with radius :math:`R (1 + \sum_m a_m \cos m\theta + b_m \sin
-    m\theta)`, m from 2 to 5, R uniformly distributed. Stress grows without bound at the two clamped corners, where the
-    values depend on the mesh.
+    The hole lies in the middle of :math:`[0, 1]^2`, with radius :math:`R (1 + \sum_m a_m \cos(m \theta) + b_m
+    \sin(m \theta))`, m from 2 to 5, R uniformly distributed. Stress grows without bound at the two clamped corners,
+    where the values depend on the mesh.
 
     Args:
         young: Young's modulus E, in units of stress.
-        poisson: Poisson's ratio nu.
+        poisson: Poisson's ratio nu, without units.
         traction: Upward force on the upper side per length, in units of stress.
         radius_min: Smallest R, in sides of the plate.
-        radius_max: Largest R.
-        amplitude: Largest absolute value of the coefficients of the radius.
+        radius_max: Largest R, likewise.
+        amplitude: Largest absolute value of the coefficients a and b, in units of R.
         sensors: Number of equispaced angles, from 0, at which the radius of the hole is given.
 
     The data hold the ``hole`` (sample, sensors) and, one array a sample, ``points`` (n, 2), ``cells`` (c, 3),

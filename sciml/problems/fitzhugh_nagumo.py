@@ -20,12 +20,12 @@ class FitzHughNagumo(Problem):
     """FitzHugh-Nagumo: u_t = Du Lap u + u - u^3 - k - v, v_t = Dv Lap v + u - v on a square without flux, from noise.
 
     Args:
-        diffusion_u: Diffusion Du of the activator.
-        diffusion_v: Diffusion Dv of the inhibitor.
-        k: Constant of the reaction.
-        duration: Final time T.
+        diffusion_u: Diffusion Du of the activator, in the square of the length over the unit of time.
+        diffusion_v: Diffusion Dv of the inhibitor, likewise.
+        k: Constant of the reaction, in units of u per unit of time.
+        duration: Final time T, in the same unit of time.
         frames: Number of times, from 0 to T.
-        step: Largest time step; never larger than the diffusion allows.
+        step: Largest time step, likewise; never larger than the diffusion allows.
 
     Reference:
         Takamoto et al.: PDEBench (2022): [-1, 1]^2, Du = 1e-3, Dv = 5e-3, k = 5e-3, T = 5, 101 frames, standard normal

@@ -86,10 +86,10 @@ class NavierStokes(_Vorticity):
     """Navier-Stokes on the unit torus: from the initial vorticity to vorticity at later times, with a fixed force.
 
     Args:
-        nu: Viscosity; 1e-3, 1e-4 and 1e-5 are usual.
-        duration: Final time T.
+        nu: Viscosity, in the square of the period over the unit of time; 1e-3, 1e-4 and 1e-5 are usual.
+        duration: Final time T, in the same unit of time.
         frames: Number of equally spaced times of the target, the last of them T.
-        step: Largest time step; 1e-2 keeps the scheme stable up to 128 points.
+        step: Largest time step, likewise; 1e-2 keeps the scheme stable up to 128 points.
         modes: Fourier modes of the initial states per axis.
         points: Least number of points per axis of the solver.
 
@@ -160,9 +160,9 @@ class NavierStokesForced(_Vorticity):
     """Navier-Stokes on the torus [0, 2 pi]^2: from a random force to the vorticity at the end, from rest.
 
     Args:
-        reynolds: Reynolds number, the inverse of the viscosity.
-        duration: Final time T.
-        step: Largest time step.
+        reynolds: Reynolds number, without units: the inverse of the viscosity.
+        duration: Final time T, in units of length over speed.
+        step: Largest time step, likewise.
         modes: Fourier modes of the force per axis.
         points: Least number of points per axis of the solver.
 

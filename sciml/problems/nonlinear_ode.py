@@ -14,8 +14,9 @@ class NonlinearODE(DrivenODE):
     """Nonlinear ODE: s' = -s^2 + u(x), s(0) = 0.
 
     Args:
-        length_scale: Length-scale of the Gaussian process (squared exponential kernel) that the inputs are drawn from.
-        duration: Length of the interval.
+        length_scale: Length-scale of the Gaussian process (squared exponential kernel) that the inputs are drawn from,
+            in units of x.
+        duration: Length of the interval, in units of x.
         inputs: Sampler of the inputs instead of that process.
 
     Reference:

@@ -15,8 +15,9 @@ class Pendulum(DrivenODE):
     """Gravity pendulum with an external force: s1' = s2, s2' = -k sin s1 + u(t), s(0) = 0; the target is s1.
 
     Args:
-        length_scale: Length-scale of the Gaussian process (squared exponential kernel) that the force is drawn from.
-        duration: Final time T.
+        length_scale: Length-scale of the Gaussian process (squared exponential kernel) that the force is drawn from,
+            in units of time.
+        duration: Final time T, in units of time.
         inputs: Sampler of the force instead of that process.
         k: Gravity over length, in the inverse square of the unit of time.
 

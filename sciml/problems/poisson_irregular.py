@@ -22,11 +22,11 @@ _DIAMETER = 2.0
 class PoissonIrregular(Problem):
     r"""Poisson's equation -Laplace u = f on star-shaped domains, u = 0 on the boundary.
 
-    The radius is :math:`r(\theta) = 1 + \sum_{m=2}^{M} a_m \cos m\theta + b_m \sin m\theta`; the source is a Gaussian
-    field on a square around all domains, with a standard deviation of about one.
+    The radius is :math:`r(\theta) = 1 + \sum_{m=2}^{M} a_m \cos(m \theta) + b_m \sin(m \theta)`; the source is a
+    Gaussian field on a square around all domains, with a standard deviation of about one.
 
     Args:
-        amplitude: Largest absolute value of the coefficients of the radius.
+        amplitude: Largest absolute value of the coefficients of the radius, in units of the mean radius.
         max_mode: M.
         source: Sampler of f in two dimensions instead of that field.
 

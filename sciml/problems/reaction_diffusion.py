@@ -22,7 +22,7 @@ class ReactionDiffusion(Problem):
     Args:
         nu: Diffusion, in the square of the period over the unit of time.
         rho: Rate of the reaction, per unit of time.
-        duration: Final time T.
+        duration: Final time T, in the same unit of time.
         frames: Number of times, from 0 to T.
         steps_per_unit: Least number of time steps per unit of time.
         inputs: Sampler whose functions, scaled to [0, 1], are the initial states; PDEBench's when None.

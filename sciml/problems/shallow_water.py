@@ -22,13 +22,13 @@ class ShallowWater(Problem):
     At the start the water rests, with depth 2 within a circle of random radius around the middle, and 1 outside.
 
     Args:
-        gravity: g.
-        duration: Final time T.
+        gravity: g, in the unit of length over the square of that of time.
+        duration: Final time T, in units of time.
         frames: Number of times, from 0 to T.
-        half_width: The square is [-half_width, half_width]^2; waves leave it freely.
-        radius: Smallest and largest radius of the column.
-        depth: Depth within the column and outside.
-        cfl: Courant number.
+        half_width: The square is [-half_width, half_width]^2, in units of length; waves leave it freely.
+        radius: Smallest and largest radius of the column, in units of length.
+        depth: Depth within the column and outside, in units of length.
+        cfl: Courant number, without units.
 
     Reference:
         Takamoto et al.: PDEBench (2022): half_width 2.5, radius from 0.3 to 0.7, 101 frames to T = 1. Solved with

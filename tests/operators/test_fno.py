@@ -4,6 +4,7 @@ import copy
 import inspect
 import math
 import pickle
+import warnings
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 
 from sciml.operators import FNO, TFNO
 from sciml.spaces import DataSpec, FieldSpec
+from sciml.train import build_model
 
 MODELS = [FNO, TFNO]
 
@@ -178,6 +180,34 @@ def test_from_spec_takes_channels_and_dimension_from_the_data(cls):
     model = cls.from_spec(DataSpec(fields), modes=4, hidden_channels=6)
     assert (model.in_channels, model.out_channels, model.modes) == (3, 1, (4, 4))
     assert cls.from_spec(DataSpec(fields), modes=[4, 6], out_channels=2).out_channels == 2
+
+
+def on_grid(*shape):
+    return DataSpec({name: FieldSpec(name, role, 1, shape) for name, role in (("x", "input"), ("y", "target"))})
+
+
+@pytest.mark.parametrize("cls", MODELS)
+def test_modes_that_the_training_grid_lacks_are_reported_once(cls):
+    message = r"modes is \[24, 8\], but the training grid of 16 x 16 points .* Take modes=\[16, 8\] or fewer"
+    with pytest.warns(UserWarning, match=message) as seen:
+        model = build_model("fno" if cls is FNO else "tfno", on_grid(16, 16), modes=[24, 8], hidden_channels=4)
+    assert len(seen) == 1
+    assert seen[0].filename == __file__
+    # The warning tells the truth: beyond the first 16 of the 24 wave numbers nothing is trained.
+    if cls is FNO:
+        model(torch.randn(2, 1, 16, 16)).sum().backward()
+        used = [weight.grad.abs().amax((0, 2, 3, 4)) > 0 for weight in (block.conv.weight for block in model.blocks)]
+        assert all(rows.sum() == 16 for rows in used)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [((16, 16), {"modes": 16}), ((16, 9), {"modes": [16, 9]}), ((16,), {"modes": 24, "padding": 0.25}), ((16,), {})],
+)
+def test_modes_that_the_training_grid_has_are_not_reported(shape, options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        FNO.from_spec(on_grid(*shape), hidden_channels=4, **options)
 
 
 @pytest.mark.parametrize("cls", MODELS)

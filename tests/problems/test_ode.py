@@ -11,7 +11,8 @@ from scipy.integrate import quad, solve_ivp
 from sciml.errors import ConfigError
 from sciml.problems import Antiderivative, NonlinearODE, Pendulum
 from sciml.problems._ode import DrivenODE, runge_kutta
-from sciml.spaces.random import Chebyshev, cubic_splines
+from sciml.spaces import RegularGrid
+from sciml.spaces.random import Chebyshev, SpectralGRF, cubic_splines
 
 X = torch.linspace(0, 1, 2001, dtype=torch.float64)
 ONE = cubic_splines(X, torch.ones(1, 2001, dtype=torch.float64))
@@ -55,7 +56,9 @@ def test_solutions_equal_those_of_an_adaptive_solver(problem: DrivenODE) -> None
 
 
 def test_antiderivatives_equal_quadrature_for_splines_and_for_polynomials() -> None:
-    for problem in (Antiderivative(), Antiderivative(inputs=Chebyshev(8))):
+    # Sines and cosines offer no antiderivative: a spline through 1000 points of them is integrated.
+    others = [Antiderivative(inputs=sampler) for sampler in (Chebyshev(8), SpectralGRF(modes=6))]
+    for problem in (Antiderivative(), *others):
         functions = problem.sampler().sample(2, seed=1)
         at = torch.tensor([0.3, 1.0], dtype=torch.float64)
         values = problem.solve(functions, at)
@@ -86,6 +89,16 @@ def test_random_queries_lie_on_the_solution() -> None:
     for row in range(2):
         times = drawn["coords"][row, :, 0]
         np.testing.assert_allclose(np.interp(times, fine.coords["x1"], fine["s"][row]), drawn["s"][row], atol=1e-6)
+
+
+def test_the_solution_is_a_function_on_any_grid() -> None:
+    problem = NonlinearODE()
+    functions = problem.sampler().sample(2, seed=0)
+    coarse = RegularGrid((11,), ((0.0, 1.0),))
+    on_coarse, on_fine = (problem.solve_on(functions, grid) for grid in (coarse, coarse.refine()))
+    assert on_coarse.values.shape == (2, 1, 11)
+    torch.testing.assert_close(coarse.refine().restrict(on_fine.values), on_coarse.values, rtol=0, atol=1e-12)
+    torch.testing.assert_close(on_coarse.values[:, 0], problem.solve(functions, coarse.axes[0]), rtol=0, atol=0)
 
 
 def test_the_residual_of_a_solution_is_small() -> None:

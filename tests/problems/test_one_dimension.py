@@ -1,6 +1,7 @@
 """Partial differential equations in one dimension: reference values, orders, independent solvers, exact solutions."""
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from sciml.errors import ConfigError
 from sciml.problems import Advection, Burgers, DiffusionReaction, Problem, ReactionDiffusion, VariableAdvection
 from sciml.problems._chebyshev import exponential_functions, interpolation_matrix
-from sciml.spaces.random import SpectralGRF
+from sciml.spaces.random import RandomFunctions, SpectralGRF, cubic_splines
 
 
 def grid(n: int) -> Tensor:
@@ -155,12 +156,12 @@ def test_advection_is_a_shift_and_keeps_its_mass() -> None:
     np.testing.assert_allclose(data["u"].mean(2), data["u"][:, :1].mean(2).repeat(5, 1), atol=1e-10)
 
 
-def upwind(problem: VariableAdvection, n: int, row: int) -> np.ndarray:
+def upwind(problem: VariableAdvection, n: int, row: int, states: RandomFunctions | None = None) -> np.ndarray:
     """First-order upwind differences on a fine grid: independent of characteristics."""
     x = torch.linspace(0, 1, n + 1, dtype=torch.float64)
     v = problem.sampler().sample(row + 1, seed=0)[row : row + 1]
     speed = problem._speed(v, x)[0].numpy()
-    u = problem._initial(v, x[None])[0].numpy().copy()
+    u = problem._initial(v, x[None], states)[0].numpy().copy()
     steps = math.ceil(problem.duration * n * speed.max())
     h = problem.duration / steps
     periodic = problem.case in ("I", "IV")
@@ -183,6 +184,53 @@ def test_variable_advection_equals_upwind_differences(case: str) -> None:
     assert errors[1] < 6e-3
     # First order, where the speed is not that of the grid and differences are exact.
     assert errors[1] < 0.65 * errors[0] or errors[1] < 1e-3
+
+
+def two_inputs(**settings: float) -> VariableAdvection:
+    return VariableAdvection("IV", initial="random", **settings)  # type: ignore[arg-type]
+
+
+def test_a_random_speed_moves_a_random_state_as_upwind_differences_do() -> None:
+    problem = two_inputs(length_scale=0.5, duration=0.6)
+    v, states = problem.sampler().sample(1, seed=0), problem.initial_states(1, 0, 0)
+    errors = []
+    for n in (400, 800, 1600):
+        x = torch.linspace(0, 1, n + 1, dtype=torch.float64)
+        exact = problem.solve(v, x, torch.tensor([0.6], dtype=torch.float64), states)[0, 0].numpy()
+        errors.append(np.abs(exact - upwind(problem, n, 0, states)).mean() / np.abs(exact).mean())
+    assert errors[2] < 0.02
+    assert all(b < 0.6 * a for a, b in pairwise(errors)), errors
+
+
+def test_a_random_state_is_carried_round_once_where_the_speed_is_one() -> None:
+    problem = two_inputs()
+    x = torch.linspace(0, 1, 11, dtype=torch.float64)
+    still = cubic_splines(x, torch.zeros(3, 11, dtype=torch.float64))
+    states = problem.initial_states(3, 5, 0)
+    assert states is not None
+    solution = problem.solve(still, x, torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64), states)
+    torch.testing.assert_close(solution[:, 0], states(x), rtol=0, atol=1e-12)
+    torch.testing.assert_close(solution[:, 1], states((x - 0.3).remainder(1.0)), rtol=0, atol=1e-9)
+    torch.testing.assert_close(solution[:, 2], states(x), rtol=0, atol=1e-9)
+
+
+def test_speed_and_initial_state_are_two_independent_inputs() -> None:
+    data = two_inputs().generate(400, seed=0, resolution=12)
+    assert data.roles == {"v": "input", "u0": "input", "u": "target"}
+    np.testing.assert_allclose(data["u"][:, 0], data["u0"], rtol=0, atol=1e-12)
+    # 144 correlations of 400 samples: five standard errors of 1 / sqrt(400).
+    correlation = np.corrcoef(data["v"], data["u0"], rowvar=False)[:12, 12:]
+    assert np.abs(correlation).max() < 5 / 20
+    assert np.abs(data["u"][:, :, 0] - data["u"][:, :, -1]).max() < 1e-9  # one period
+
+
+def test_random_initial_states_are_refused_where_a_case_has_none() -> None:
+    with pytest.raises(
+        ConfigError, match="initial is 'random' in case 'III', expected 'case', or 'random' in case 'IV'"
+    ):
+        VariableAdvection("III", initial="random")
+    with pytest.raises(ConfigError, match="initial is 'sine'"):
+        VariableAdvection("IV", initial="sine")  # type: ignore[arg-type]
 
 
 def test_a_speed_that_turns_back_is_refused() -> None:
@@ -225,6 +273,25 @@ def test_strang_splitting_has_order_two_and_meets_an_adaptive_solver() -> None:
     assert all(1.8 < math.log2(a / b) < 2.2 for a, b in pairwise(errors)), errors
 
 
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Advection(duration=0), "duration 0 .* a positive number"),
+        (lambda: Advection(frames=1), "frames 1; expected .* at least 2"),
+        (lambda: Advection(beta=math.inf), "beta is inf"),
+        (lambda: VariableAdvection(length_scale=-1), "length_scale is -1 .* expected positive numbers"),
+        (lambda: Burgers(nu=0), "nu is 0"),
+        (lambda: DiffusionReaction(diffusion=0), "diffusion is 0, .* expected positive numbers"),
+        (lambda: DiffusionReaction(nodes=3), "nodes is 3 and steps 100, expected at least 4 and 1"),
+        (lambda: ReactionDiffusion(frames=1), "frames 1 .* at least 2 frames"),
+        (lambda: Advection().generate(1, resolution=3), "resolution is 3, expected at least 4 points per axis"),
+    ],
+)
+def test_impossible_parameters_are_refused(build: Callable[[], object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build()
+
+
 PROBLEMS: list[Problem] = [
     Burgers(steps_per_unit=50),
     Burgers(steps_per_unit=50, frames=3),
@@ -232,6 +299,7 @@ PROBLEMS: list[Problem] = [
     Advection(frames=3),
     VariableAdvection("I"),
     VariableAdvection("IV"),
+    VariableAdvection("IV", initial="random"),
     ReactionDiffusion(frames=3, steps_per_unit=50),
 ]
 

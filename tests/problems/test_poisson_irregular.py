@@ -12,7 +12,7 @@ from sciml.errors import ConfigError
 from sciml.problems._fem import mass, solve_dirichlet
 from sciml.problems.poisson_irregular import PoissonIrregular
 from sciml.spaces import Function, Mesh, RegularGrid
-from sciml.spaces.random import GaussianProcess, StarShape
+from sciml.spaces.random import GaussianBumps, GaussianProcess, StarShape
 
 
 def ones(mesh: Mesh) -> Function:
@@ -106,6 +106,15 @@ def test_files_keep_every_sample_and_train(tmp_path: Path) -> None:
                 np.testing.assert_array_equal(stored, own)
     split = load_dataset(path)["train"]
     assert {"u", "u.pos", "coords", "y", "y.weight", "y.mask"} <= set(split.tensors)
+
+
+def test_sources_of_another_sampler_are_taken() -> None:
+    bumps = GaussianBumps(bounds=((-1.5, 1.5), (-1.5, 1.5)))
+    data = PoissonIrregular(source=bumps).generate(2, seed=3, resolution=8)
+    draw = bumps.sample(2, seed=3)
+    for i in range(2):
+        expected = draw[i : i + 1](torch.from_numpy(data["points"][i]))[0]
+        np.testing.assert_allclose(data["f"][i], expected, atol=1e-12)
 
 
 def test_bad_input_is_refused_with_the_way_out() -> None:

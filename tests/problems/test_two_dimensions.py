@@ -86,6 +86,8 @@ def test_impossible_media_are_refused() -> None:
         Darcy(high=3.0, low=12.0)
     with pytest.raises(ConfigError, match=r"smallest coefficient is 0\.0"):
         Darcy().solve(torch.zeros(1, 9, 9))
+    with pytest.raises(ConfigError, match=r"beta is -1, .* expected positive numbers, high above low"):
+        DarcyPDEBench(beta=-1)
 
 
 # Navier-Stokes
@@ -181,6 +183,8 @@ def test_forces_have_the_variance_of_their_spectrum() -> None:
 def test_a_step_that_is_too_long_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"step is 0\.5, too large"):
         NavierStokes(nu=1e-5, step=0.5, duration=200.0).solve(torch.randn(1, 32, 32) * 50)
+    with pytest.raises(ConfigError, match=r"nu is 0, .* expected positive numbers, and at least 8 points"):
+        NavierStokes(nu=0)
 
 
 PROBLEMS: list[Problem] = [

@@ -95,6 +95,7 @@ def test_a_shared_batch_becomes_ragged_and_comes_back() -> None:
         for batch in (shared, ragged, shared.to_padded(15)):
             torch.testing.assert_close(getattr(batch, norm)(), expected, rtol=1e-12, atol=1e-12)
     assert shared.disc == grid
+    assert shared.to_shared() is shared
     with pytest.raises(ConfigError, match="have discretisations of their own"):
         _ = ragged.disc
     with pytest.raises(ConfigError, match="resample them to one first"):

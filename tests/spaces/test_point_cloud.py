@@ -44,6 +44,17 @@ def test_voronoi_weights_are_the_shares_of_random_points(dim: int) -> None:
     assert (np.abs(share - cloud.weights.numpy()) < 5 * error + 1e-12).all()
 
 
+@pytest.mark.parametrize("dim", [2, 3])
+def test_voronoi_weights_of_a_cluster_reach_the_faces_of_the_box(dim: int) -> None:
+    points = 0.45 + 0.1 * random_points(60, dim)  # no image in a face is near
+    cloud = PointCloud(points, "voronoi", bounds=UNIT * dim)
+    nearest = cKDTree(points.numpy()).query(np.random.default_rng(0).random((200_000, dim)))[1]
+    share = np.bincount(nearest, minlength=60) / 200_000
+    error = np.sqrt(share * (1 - share) / 200_000)
+    assert (np.abs(share - cloud.weights.numpy()) < 5 * error + 5e-5).all()
+    assert cloud.volume == pytest.approx(1, rel=1e-10)
+
+
 @pytest.mark.parametrize("alignment", ["node", "cell"])
 @pytest.mark.parametrize("dim", [1, 2, 3])
 def test_voronoi_weights_of_a_grid_are_those_of_the_grid(alignment: str, dim: int) -> None:

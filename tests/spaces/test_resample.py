@@ -11,6 +11,7 @@ from scipy.interpolate import BarycentricInterpolator, CubicSpline, LinearNDInte
 from scipy.interpolate import RegularGridInterpolator as ScipyGrid
 from scipy.signal import resample as scipy_fourier
 from scipy.sparse.linalg import spsolve
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from sciml.errors import ConfigError, UnknownNameError
@@ -231,6 +232,13 @@ def test_inverse_distances_equal_a_slow_twin_across_the_period() -> None:
         expected.append((weight * values[near.indices]).sum() / weight.sum())
     ours = interpolate(values.reshape(grid.shape), grid, new, "idw", neighbours=3)
     torch.testing.assert_close(ours, torch.stack(expected))
+
+
+def test_the_nearest_of_scattered_points_is_that_of_scipy() -> None:
+    points, new = cloud(30), inner(40)
+    values = torch.arange(30.0, dtype=torch.float64)
+    expected = cKDTree(points.points.numpy()).query(new.numpy())[1]
+    assert interpolate(values, points, new, "nearest").tolist() == expected.tolist()
 
 
 def test_values_in_cells_are_those_of_the_cell_around_the_point() -> None:
@@ -473,6 +481,9 @@ def test_misuse_is_refused_with_a_way_out() -> None:
     ]:
         with pytest.raises(ConfigError, match=message):
             resample(function, disc, method)
+    half = TensorGrid([torch.linspace(0, 1, 4)], [torch.full((4,), 0.1)], ((0.0, 1.0),))
+    with pytest.raises(ConfigError, match="weights of axis 0 do not sum to its length, so they are not of cells"):
+        resample(on(half, lambda p: p[:, 0]), line(9), "conservative")
     with pytest.raises(UnknownNameError, match=r"unknown resampling method 'cubik'. Did you mean 'cubic'"):
         resample(f, line(9), "cubik")
     with pytest.raises(ConfigError, match=r"points have shape \(4, 2\), expected \(n, 1\)"):

@@ -73,8 +73,9 @@ def mionet(
 
 
 def _mionet_from_spec(spec: DataSpec, **kwargs: Any) -> MIONet:
-    """The inputs are ``u`` (or ``x``), ``u2`` and ``u3``, as far as there are such fields."""
-    fields = [input_field(spec), *(spec[name] for name in ("u2", "u3") if name in spec.fields)]
+    """One branch an input function: ``u`` (or ``x``), ``u2`` and ``u3`` first, others in the order of the data."""
+    order = {"u": 0, "x": 0, "u2": 1, "u3": 2}
+    fields = sorted(spec.inputs, key=lambda field: order.get(field.name, 3))
     return mionet(**{"sensors": [num_values(field) for field in fields], **query_sizes(spec), **kwargs})
 
 

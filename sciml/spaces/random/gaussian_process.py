@@ -15,10 +15,6 @@ from sciml.spaces.random.piecewise import PiecewisePolynomials, cubic_splines
 __all__ = ["KERNELS", "GaussianProcess", "wasserstein_distance"]
 
 
-def _periodic(r: Tensor) -> Tensor:
-    return torch.exp(-2 * torch.sin(math.pi * r).square())
-
-
 # Kernels of the distance in units of the length-scale; the periodic one is treated apart.
 KERNELS: dict[str, Callable[[Tensor], Tensor]] = {
     "rbf": lambda r: torch.exp(-r.square() / 2),

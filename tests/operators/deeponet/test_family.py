@@ -73,6 +73,10 @@ def test_sizes_come_from_the_dataset():
     assert (pod.branch.in_features, pod.branch.out_features, len(pod.modes.points)) == (32, 5, 16)
     two = DataSpec(fields(2, u2=FieldSpec("u2", "input", None, (7,))))
     assert [branch.in_features for branch in MIONET.from_spec(two).branch.branches] == [32, 7]
+    # Functions of any names; u and u2 come first, in whatever order the data have them.
+    functions = {name: FieldSpec(name, "input", None, (m,)) for name, m in (("a", 5), ("u2", 6), ("u", 7))}
+    named = DataSpec({**functions, "y": FieldSpec("y", "target", None, (9,))})
+    assert [branch.in_features for branch in MIONET.from_spec(named).branch.branches] == [7, 6, 5]
     assert MODIFIED_DEEPONET.from_spec(spec, width=12)(torch.zeros(4, 2, 16), torch.zeros(9, 1)).shape == (4, 3, 9)
 
 

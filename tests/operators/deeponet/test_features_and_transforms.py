@@ -14,12 +14,13 @@ from sciml.operators.deeponet import (
     FourierFeatures,
     PeriodicFeatures,
     PointwiseScale,
+    QuadratureBranch,
     Standardize,
     deeponet,
     hard_dirichlet,
     periodic_features,
 )
-from sciml.spaces import Function, RegularGrid
+from sciml.spaces import Function, FunctionBatch, PointCloud, RegularGrid
 
 
 @given(st.floats(0.1, 10), st.integers(-3, 3), st.integers(1, 4))
@@ -103,6 +104,15 @@ def test_the_lift_of_a_function_gets_its_values():
     assert torch.equal(net(Function(u[:, None], grid), POINTS), first)
     derivative = net.derivative(Function(u[:, None], grid), POINTS, (1, 0))
     assert torch.equal(derivative, net.derivative(u[:, None], POINTS, (1, 0)))
+
+
+def test_the_lift_of_functions_on_points_of_their_own_gets_padded_values():
+    clouds = [PointCloud(torch.rand(n, 1), weights=torch.rand(n)) for n in (5, 9)]
+    batch = FunctionBatch.ragged([Function(torch.randn(1, n), c) for n, c in zip((5, 9), clouds, strict=True)])
+    seen = []
+    lift = hard_dirichlet(wall, lambda u, y: seen.append(u) or y.sum(-1))
+    DeepONet(QuadratureBranch(5), [2, 8], num_basis=5, output_transform=lift)(batch, POINTS)
+    assert torch.equal(seen[0], batch.to_padded().values)
 
 
 def test_inside_the_domain_the_output_is_lift_plus_distance_times_network():

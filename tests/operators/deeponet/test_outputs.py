@@ -194,5 +194,7 @@ def test_networks_given_wrongly_are_refused():
         DeepONet([8, 4], [1, 4], merge="sum")
     with pytest.raises(ValueError, match="needs num_basis"):
         DeepONet(nn.Flatten(), [1, 4], merge="product-mlp")
+    with pytest.raises(ValueError, match="Parallel got no networks"):
+        Parallel()
     with pytest.raises(ValueError, match="a stack of 0 networks"):
         StackedMLP(0, 5)

@@ -156,6 +156,23 @@ def test_interpolation_in_the_plane_is_exact_for_linear_functions(layout):
     torch.testing.assert_close(net(planes, new), expected, rtol=1e-8, atol=1e-8)
 
 
+def test_beyond_scattered_points_the_modes_are_those_of_the_nearest():
+    points = torch.rand(30, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    modes = PODModes.from_data(functions(), points, modes=3)
+    far = torch.tensor([[2.0, 0.5], [-1.0, -1.0]], dtype=torch.float64)
+    nearest = torch.cdist(far, points).argmin(1)
+    mean, basis = modes.at(far)
+    torch.testing.assert_close(mean, modes.mean[nearest])
+    torch.testing.assert_close(basis, modes.modes[nearest])
+
+
+def test_an_axis_with_one_point_is_constant_along_it():
+    line, targets = torch.cat([X, torch.full_like(X, 0.5)], 1), functions()
+    flat, plain = (PODModes.from_data(targets, points, modes=3) for points in (line, X))
+    new = torch.tensor([[0.3, 0.5], [1.7, 0.9]], dtype=torch.float64)
+    torch.testing.assert_close(flat.at(new)[1], plain.at(new[:, :1])[1])
+
+
 def test_modes_move_with_the_model_and_are_in_its_state():
     net = PODDeepONet.from_data(functions(), GRID, branch=[10, 8], modes=4)
     assert {"modes.modes", "modes.mean", "modes.points"} <= net.state_dict().keys()
@@ -227,6 +244,10 @@ def test_wrong_targets_are_refused():
         PODModes.from_data(targets, X)(torch.rand(7, 2))
     with pytest.raises(ValueError, match=r"1 channels on points \(30, 1\), the modes were made for 1 on \(29, 1\)"):
         PODModes(29, 3).fit(targets, X)
+    with pytest.raises(ValueError, match=r"points=30, modes=0, dim=1, channels=1: expected at least 1"):
+        PODModes(30, 0)
+    with pytest.raises(ValueError, match="branch is given by widths, but the trunk does not say how many"):
+        PODDeepONet([10, 8], PODModes(30, 4), trunk=nn.Flatten())
     with pytest.raises(ValueError, match="targets need their points: give coords"):
         pod_deeponet(10, 30, targets=targets)
     with pytest.raises(ValueError, match=r"coords has shape \(20, 30, 1\): resample them, or take a deeponet"):

@@ -6,6 +6,7 @@ import torch
 
 from sciml.nn import MLP
 from sciml.operators.deeponet import DeepONet, QuadratureBranch, sensor_free_deeponet
+from sciml.operators.deeponet.kernels import SensorKernel
 from sciml.spaces import RegularGrid
 
 GRID = RegularGrid(shape=(20,), bounds=((0.0, 1.0),))
@@ -25,6 +26,11 @@ def test_kernels_of_a_dense_layer_equal_it_at_its_sensors():
     torch.testing.assert_close(
         free(u, coords, sensors=X.float(), sensor_weights=W.float()), net(u, coords), rtol=1e-5, atol=1e-6
     )
+
+
+def test_a_dense_layer_of_other_sensors_is_refused():
+    with pytest.raises(ValueError, match=r"weights \(4, 7\), sensors \(3, 1\) .* expected \(features, channels \* m\)"):
+        SensorKernel(torch.ones(4, 7), torch.rand(3, 1), torch.ones(3))
 
 
 def test_a_linear_dense_branch_becomes_one_integral():

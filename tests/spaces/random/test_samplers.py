@@ -14,6 +14,7 @@ from sciml.spaces.random import (
     PowerSeries,
     Sampler,
     SpectralGRF,
+    wasserstein_distance,
 )
 
 SQUARE = ((0.0, 1.0), (0.0, 1.0))
@@ -115,7 +116,11 @@ def test_points_of_another_dimension_are_refused(sampler: Sampler) -> None:
         (lambda: SpectralGRF(bc="robin"), "periodic, neumann, dirichlet"),  # type: ignore[arg-type]
         (lambda: SpectralGRF(modes=0), "modes 0"),
         (lambda: Chebyshev(1), "at least 2"),
+        (lambda: SpectralGRF(sigma=0), "sigma is 0, .* expected sigma > 0"),
+        (lambda: SpectralGRF(bounds=((0, 1), (0, 1))), "bounds has 2 axes, dim is 1"),
         (lambda: PDEBenchInitial(fold_probability=2), "from 0 to 1"),
+        (lambda: PDEBenchInitial(num_waves=0), "num_waves is 0, .* expected positive numbers"),
+        (lambda: wasserstein_distance(GaussianProcess(), GaussianProcess(bounds=((0, 2),))), "one common interval"),
         (lambda: GaussianBumps(widths=(0.0, 1.0)), "positive widths"),
         (lambda: GaussianProcess().sample(2, seed=-1), "expected at least 1, 0 and 0"),
         (lambda: GaussianProcess(bounds=(0.0, 1.0)), "one pair per axis"),  # type: ignore[arg-type]
