@@ -3,7 +3,7 @@
 import math
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from sciml.data import Dataset, Split, aligned_split, operator_dataset, triplet_split
 from sciml.metrics import mse, ratio_of_means, relative_l2
 from sciml.nn import MLP
+from sciml.operators import PODDeepONet
+from sciml.operators.deeponet import PODModes, pod_deeponet
 from sciml.problems import ProblemData
-from sciml.tasks import OperatorRegression
+from sciml.tasks import OperatorRegression, linear_baseline, mean_baseline
 from sciml.train import Trainer
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
@@ -60,7 +62,7 @@ def train(
     lr: float = 1e-3,
     batch_size: int | None = None,
     loss: str = "mse",
-    normalize: bool = False,
+    normalize: bool | list[str] = False,
     scheduler: Mapping[str, Any] | None = None,
     methods: Sequence[Any] = (),
     optimizer: Mapping[str, Any] | None = None,
@@ -77,12 +79,90 @@ def train(
 
 def errors(trainer: Trainer, model: nn.Module, split: Split, prefix: str = "test") -> dict[str, float]:
     """Mean squared error, mean of the functions' relative errors, and the relative error of all together."""
-    prediction, target = trainer.predict(model, split), split["y"]
-    result = {f"{prefix}_mse": mse(prediction, target).mean().item()}
+    return compared(trainer.predict(model, split), split, prefix)
+
+
+def compared(prediction: Tensor, split: Split, prefix: str = "test") -> dict[str, float]:
+    """The errors of a prediction, with the quadrature weights of the target's points where the split has them."""
+    target, weights = split["y"], split.tensors.get("y.weight")
+    result = {f"{prefix}_mse": mse(prediction, target, weights).mean().item()}
     if target.shape[-1] > 1:
-        result[f"{prefix}_relative_l2"] = relative_l2(prediction, target).mean().item()
-    result[f"{prefix}_relative_l2_all"] = ratio_of_means(prediction, target).item()
+        result[f"{prefix}_relative_l2"] = relative_l2(prediction, target, weights).mean().item()
+    result[f"{prefix}_relative_l2_all"] = ratio_of_means(prediction, target, weights).item()
     return result
+
+
+def predictors(results: Results, label: str, data: Dataset) -> dict[str, list[float]]:
+    """Relative errors on the test functions of what a network is compared with: training mean, linear least squares."""
+    fits = {"training mean": lambda: mean_baseline(data), "linear least squares": lambda: linear_baseline(data, "u")}
+    table = {}
+    for name, fit in fits.items():
+        row = results.row(f"{label}, {name}", lambda f=fit: compared(f()(data["test"]), data["test"]))  # type: ignore[misc]
+        table[f"{label}, {name}"] = [row["test_relative_l2"]]
+    return table
+
+
+def networks(
+    results: Results,
+    label: str,
+    data: Dataset,
+    models: Mapping[str, tuple[Callable[[], nn.Module], Mapping[str, Any]]],
+    seeds: Sequence[int],
+    steps: int,
+) -> dict[str, list[float]]:
+    """Relative errors on the test functions of networks, each given by how it is made and the options of training."""
+
+    def run(name: str, seed: int) -> dict[str, float]:
+        build, options = models[name]
+        torch.manual_seed(seed)
+        model = build()
+        trainer = train(model, data, steps, seed=seed, **options)
+        return errors(trainer, model, data.train, "train") | errors(trainer, model, data["test"])
+
+    table: dict[str, list[float]] = {}
+    for seed in seeds:
+        for name in models:
+            row = results.row(f"{label}, {name}, seed {seed}", lambda n=name, s=seed: run(n, s))  # type: ignore[misc]
+            table.setdefault(f"{label}, {name}", []).append(row["test_relative_l2"])
+    return table
+
+
+def projection(results: Results, label: str, data: Dataset, modes: int | float) -> tuple[int, dict[str, list[float]]]:
+    """Number of POD modes of the training targets, and what is left of the test targets on them.
+
+    No branch of a POD-DeepONet can do better.
+    """
+
+    def run() -> dict[str, float]:
+        train_split, test = data.train, data["test"]
+        basis = PODModes.from_data(train_split["y"], train_split["coords"], modes, train_split["y.weight"])
+        mean = basis.mean[:, 0]
+        on_modes = mean + ((test["y"] - mean) * basis.weights) @ basis.modes @ basis.modes.T
+        return {"modes": basis.num_modes, **compared(on_modes, test)}
+
+    row = results.row(f"{label}, projection on the modes", run)
+    return row["modes"], {f"{label}, projection on the modes": [row["test_relative_l2"]]}
+
+
+def pod_model(data: Dataset, modes: int, branch: Sequence[int], activation: str = "relu") -> PODDeepONet:
+    """A POD-DeepONet whose modes the trainer fills from the training targets, as it standardises them."""
+    coords = data.train["coords"]
+    return pod_deeponet(
+        sensors=data.train["u"].shape[1],
+        points=len(coords),
+        dim=coords.shape[1],
+        modes=modes,
+        branch=branch,
+        activation=activation,
+    )
+
+
+def statistics_of(table: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float | None]]:
+    """Mean and standard deviation over the seeds."""
+    return {
+        name: {"mean": statistics.mean(v), "std": statistics.stdev(v) if len(v) > 1 else None}
+        for name, v in table.items()
+    }
 
 
 def slope(x: Sequence[float], y: Sequence[float]) -> float:
@@ -102,10 +182,16 @@ __all__ = [
     "Results",
     "aligned",
     "arguments",
+    "compared",
     "errors",
     "geometric_mean",
+    "networks",
     "operator_dataset",
+    "pod_model",
+    "predictors",
+    "projection",
     "slope",
+    "statistics_of",
     "train",
     "triplets",
 ]
