@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from sciml.data.card_check import check_card
 from sciml.data.convert import dataset_of, hold_out, inputs_of, spec_of, split_of
 from sciml.data.dataset import Dataset, Split
 from sciml.data.formats import open_dataset
@@ -26,7 +27,6 @@ __all__ = ["Card", "find_dataset", "list_datasets", "load_card", "load_dataset",
 Card = dict[str, Any]
 
 _CARD = "card.yaml"
-_NEEDED = ("name", "task", "source", "licence", "format", "fields", "splits")
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 # Option to its types, and these in words.
 _OPTIONS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -119,7 +119,7 @@ def read_card(folder: str | Path) -> Card:
     """Read ``card.yaml`` and check that the parts are there that loading needs.
 
     Raises:
-        DataFormatError: If it is not YAML, or lacks a part.
+        DataFormatError: If it is not YAML, lacks a part, or a key holds something else than it should.
     """
     import yaml
 
@@ -130,13 +130,7 @@ def read_card(folder: str | Path) -> Card:
         card = load_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise DataFormatError(f"{path} is not a readable card: {error}") from error
-    if not isinstance(card, dict):
-        what = "is empty" if card is None else "is not a card"
-        raise DataFormatError(f"{path} {what}: expected a mapping with {', '.join(_NEEDED)}.")
-    if missing := [key for key in _NEEDED if key not in card]:
-        raise DataFormatError(f"{path} lacks {', '.join(missing)}.")
-    if not all(isinstance(card[key], dict) and card[key] for key in ("fields", "splits")):
-        raise DataFormatError(f"{path}: fields and splits must be mappings that are not empty.")
+    check_card(path, card)
     return card
 
 
@@ -144,15 +138,31 @@ def load_card(folder: str | Path, **options: Any) -> Dataset:
     """Load the dataset of one folder; the options are those of :func:`load_dataset`."""
     _check_options(Path(folder).name, options, _OPTIONS)
     card = read_card(folder)
-    kind = _dtype(options.get("dtype") or card.get("dtype", "float32"))
-    reading = {**card.get("options", {}), **_only(options, "allow_nan")}
+    kind = _dtype(options.get("dtype") or card.get("dtype") or "float32")
+    reading = {**(card.get("options") or {}), **_only(options, "allow_nan")}
     splits = {}
     for name, part in card["splits"].items():
         with open_dataset(_data_file(Path(folder), card, part), card["format"], **reading) as fields:
             splits[name] = split_of(fields, card["fields"], card.get("grid"), kind, options.get("trajectory", False))
+        _check_contents(Path(folder) / _CARD, card, name, splits[name])
     splits = hold_out(splits, options.get("validation", 0), options.get("seed"))
     spec = spec_of(next(iter(splits.values())), card["fields"], task=card["task"], name=card["name"])
     return Dataset(splits, spec, card["name"], card)
+
+
+def _check_contents(path: Path, card: Card, name: str, split: Split) -> None:
+    """What a card says of a file is what the file holds."""
+    part = card["splits"][name]
+    found: list[tuple[str, Any]] = [("samples", len(split))]
+    for key, grid in split.grids.items():
+        if card["fields"][key].get("role") == "target":
+            found.append(("resolution", list(grid.shape)))
+    for key, value in found:
+        if part.get(key) not in (None, value):
+            raise DataFormatError(
+                f"{path}: splits.{name}.{key} is {part[key]}, but {part['file']} has {value}. Correct the card, or get "
+                "the file that it describes."
+            )
 
 
 def load_inputs(path: str | Path, **options: Any) -> Split:
@@ -261,9 +271,7 @@ def _not_found(name: str, root: str | Path | None) -> Exception:
 
 
 def _data_file(folder: Path, card: Card, part: Mapping[str, Any]) -> Path:
-    name = PurePosixPath(str(part.get("file", "")))
-    if not name.parts or name.is_absolute() or ".." in name.parts:
-        raise DataFormatError(f"{folder / _CARD}: the file {str(name)!r} of a split must be a path inside the folder.")
+    name = PurePosixPath(part["file"])
     places = [folder, *(place / card["name"] for place in _roots(None))]
     for place in places:
         if (path := place / name).is_file():
@@ -278,7 +286,7 @@ def _data_file(folder: Path, card: Card, part: Mapping[str, Any]) -> Path:
 def _check_hash(path: Path, part: Mapping[str, Any]) -> None:
     expected = part.get("sha256")
     stat = path.stat()
-    if expected and (actual := _sha256(path, stat.st_size, stat.st_mtime_ns)) != expected:
+    if expected and (actual := _sha256(path, stat.st_size, stat.st_mtime_ns)) != expected.lower():
         raise DataFormatError(
             f"{path} is not the file of the card: SHA-256 {actual}, expected {expected}. Get the original file again."
         )

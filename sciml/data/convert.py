@@ -43,7 +43,7 @@ def card_grid(card: Mapping[str, Any], shape: Sequence[int]) -> RegularGrid:
     if points not in _ALIGNMENT or len(bounds) != len(shape):
         raise DataFormatError(
             f"the card's grid has points {points!r} and {len(bounds)} axes; "
-            f"expected one of {', '.join(_ALIGNMENT)} and {len(shape)} axes."
+            f"expected one of {', '.join(_ALIGNMENT)} and {len(shape)} axes. Give grid.domain one interval per axis."
         )
     return RegularGrid(tuple(shape), bounds, periodic=points == "periodic", alignment=_ALIGNMENT[points])
 
@@ -136,7 +136,10 @@ def _grid(
     if not spatial:
         return None
     if card is not None:
-        return card_grid(card, [shape[axes.index(axis)] for axis in spatial])
+        try:
+            return card_grid(card, [shape[axes.index(axis)] for axis in spatial])
+        except DataFormatError as error:
+            raise DataFormatError(f"{fields.path}: {error}") from error
     coords = [np.asarray(fields.coords.get(axis, ()), dtype=np.float64) for axis in spatial]
     if not all(_uniform(values) for values in coords):
         return None
@@ -195,6 +198,11 @@ def hold_out(splits: dict[str, Split], validation: int | float, seed: int | None
     """
     if not validation:
         return splits
+    if "train" not in splits:
+        raise ConfigError(
+            f"validation={validation}, but the dataset has no train split to take it from; there are "
+            f"{', '.join(splits)}. Leave out validation."
+        )
     total = len(splits["train"])
     num = round(total * validation) if isinstance(validation, float) and validation < 1 else int(validation)
     if not 0 < num < total or (validation >= 1 and num != validation):

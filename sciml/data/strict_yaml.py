@@ -54,4 +54,8 @@ def load_yaml(text: str) -> Any:
         Traceback (most recent call last):
         sciml.data.strict_yaml.DuplicateKey: the key 'lr' stands twice, in line 1 and in line 2: keep one of them
     """
-    return yaml.load(text, Loader=_Loader)  # a SafeLoader with one more pattern
+    try:
+        return yaml.load(text, Loader=_Loader)  # a SafeLoader with one more pattern
+    except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
+        # PyYAML leaves these to Python where a value does not fit its tag: 2024-13-45, !!bool 3, !!timestamp now.
+        raise yaml.YAMLError(f"a value that does not fit its type: {error}") from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from unittest import SkipTest
 
 from sciml.errors import ConfigError, PluginError
+from sciml.testing._import_probe import settings
 from sciml.testing.candidate import Candidate, ModelLike, NotBuilt
 from sciml.train.randomness import restore_rng, rng_state
 
@@ -48,7 +49,7 @@ class Check:
         """
         if not __debug__:
             raise ConfigError("the checks are assertions, which python -O leaves out. Run without -O.")
-        with _same_random_numbers_afterwards():
+        with _same_global_state_afterwards():
             try:
                 self.function(Candidate.of(model))
             except (NotBuilt, PluginError) as error:
@@ -66,9 +67,14 @@ class Check:
 
 
 @contextmanager
-def _same_random_numbers_afterwards() -> Iterator[None]:
-    state = rng_state()
+def _same_global_state_afterwards() -> Iterator[None]:
+    """A bad model must not change what the next check, or the caller, finds."""
+    state, table = rng_state(), settings()
+    before = {name: get() for name, (get, _) in table.items()}
     try:
         yield
     finally:
         restore_rng(state)
+        for name, (get, restore) in table.items():
+            if get() != before[name]:
+                restore(before[name])

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sciml.data import Dataset, Format, Split, find_dataset, list_datasets, load_dataset, open_dataset
 from sciml.data.cards import read_card
 from sciml.data.convert import hold_out
 from sciml.data.formats.base import Fields, LayoutError
-from sciml.errors import ConfigError, DataFormatError
+from sciml.data.info import describe_dataset
+from sciml.errors import ConfigError, DataFormatError, SciMLError
 from sciml.registry import registry
 from sciml.spaces import DataSpec
 
@@ -27,8 +28,13 @@ def make(root: Path, name: str = "waves", **changes: Any) -> Path:
     folder.mkdir(parents=True)
     x = torch.arange(64.0).reshape(8, 8)
     torch.save({"x": x, "y": torch.stack([x, x + 1, x + 2], 1)}, folder / "train.pt")
-    card: dict[str, Any] = {
-        "name": name,
+    (folder / "card.yaml").write_text(yaml.safe_dump(make_card(folder) | changes))
+    return folder
+
+
+def make_card(folder: Path) -> dict[str, Any]:
+    return {
+        "name": folder.name,
         "task": "operator",
         "source": "made in the test",
         "licence": "CC0",
@@ -38,8 +44,6 @@ def make(root: Path, name: str = "waves", **changes: Any) -> Path:
         "grid": {"domain": [[0, 2]], "points": "periodic"},
         "splits": {"train": {"file": "train.pt", "sha256": sha256(folder / "train.pt")}},
     }
-    (folder / "card.yaml").write_text(yaml.safe_dump(card | changes))
-    return folder
 
 
 def sha256(path: Path) -> str:
@@ -200,7 +204,7 @@ def test_a_missing_file_says_how_to_get_it_and_may_lie_elsewhere(
 
 @pytest.mark.parametrize("file", ["../../secret.pt", "/etc/passwd", ""])
 def test_a_card_cannot_name_files_outside_its_folder(tmp_path: Path, file: str) -> None:
-    with pytest.raises(DataFormatError, match="must be a path inside the folder"):
+    with pytest.raises(DataFormatError, match="expected a path inside the folder"):
         load_dataset(make(tmp_path, splits={"train": {"file": file}}))
 
 
@@ -222,16 +226,141 @@ def test_damaged_cards_are_explained(tmp_path: Path, text: str, message: str) ->
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"splits": {}}, "must be mappings"),
+        ({"splits": {}}, r"splits is \{\}, expected a mapping of splits, such as"),
         ({"fields": {"z": {"role": "input"}}}, "no array 'z'; there are x, y"),
         ({"grid": {"domain": [[0, 1], [0, 1]], "points": "closed"}}, "2 axes; expected"),
-        ({"grid": {"domain": [[0, 1]], "points": "anywhere"}}, "points 'anywhere'"),
+        ({"grid": {"domain": [[0, 1]], "points": "anywhere"}}, "grid.points is 'anywhere', expected one of closed"),
         ({"format": "fno-mat"}, "fno-mat: no MATLAB header"),
     ],
 )
 def test_cards_that_do_not_fit_their_data_are_explained(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DataFormatError, match=message):
         load_dataset(make(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"splits": {"train": 3}}, r"card\.yaml: splits\.train is 3, expected a mapping such as \{file: train\.pt"),
+        ({"splits": {1: {"file": "train.pt"}}}, "the name of an entry of splits is 1, expected a text"),
+        ({"splits": {"train": {"samples": 8}}}, r"splits\.train lacks file, expected a path inside"),
+        (
+            {"splits": {"train": {"file": "train.pt", "sha256": 12}}},
+            r"train\.sha256 is 12, expected the 64 hexadecimal",
+        ),
+        (
+            {"splits": {"train": {"file": "train.pt", "samples": "8"}}},
+            r"samples is '8', expected the number of samples",
+        ),
+        (
+            {"splits": {"train": {"file": "train.pt", "samples": 99}}},
+            r"train\.samples is 99, but train\.pt has 8\. Corr",
+        ),
+        (
+            {"splits": {"train": {"file": "train.pt", "resolution": [16]}}},
+            r"splits\.train\.resolution is \[16\], but train\.pt has \[8\]",
+        ),
+        ({"grid": 7}, r"grid is 7, expected a mapping such as \{domain"),
+        ({"grid": {"points": "closed"}}, "grid lacks domain, expected a list of intervals"),
+        ({"grid": {"domain": [[1, 0]], "points": "closed"}}, r"grid\.domain is \[\[1, 0\]\], expected a list of inter"),
+        ({"format": [1]}, r"format is \[1\], expected the name of a format"),
+        ({"format": "neuraloperator"}, "Did you mean 'neuraloperator-pt'"),
+        ({"fields": {"x": "input"}}, r"fields\.x is 'input', expected a mapping such as \{role: input"),
+        ({"fields": {"x": {"role": "inputs"}}}, r"fields\.x\.role is 'inputs', expected one of input, target"),
+        ({"fields": {"y": {"time": "first"}}}, r"fields\.y\.time is 'first', expected last"),
+        ({"name": 3}, "name is 3, expected the name of the dataset"),
+        ({"name": "../other"}, "a text without slashes"),
+        ({"licence": False}, r"licence is False, expected a text \(numbers, dates and yes or no in quotes\)"),
+        ({"dtype": "float16"}, "dtype is 'float16', expected float32 or float64"),
+        ({"options": {"allow_nan": "no"}}, r"options\.allow_nan is 'no', expected true or false"),
+        ({"notes": [{"Units": "none"}]}, "notes is .*, expected a list of texts"),
+    ],
+)
+def test_a_wrong_value_in_a_card_is_named_with_what_was_expected(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    folder = make(tmp_path)
+    (folder / "card.yaml").write_text(yaml.safe_dump(make_card(folder) | changes))
+    with pytest.raises(SciMLError, match=message) as caught:
+        load_dataset(folder)
+    assert "card.yaml" in str(caught.value) or "unknown format" in str(caught.value)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.dates()
+    | st.sampled_from(["train.pt", "..", "input", "target", "last", "closed", "left", "x", "auto", 10**400, b"1"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4) | st.integers(), inner, max_size=3),
+    max_leaves=6,
+)
+# Every place of a card: its own keys, and those of one field, of one split and of the grid.
+PLACES = [
+    *[
+        (key,)
+        for key in ("name", "task", "source", "licence", "format", "dtype", "options", "fields", "splits", "grid")
+    ],
+    *[(key,) for key in ("title", "equation", "description", "citation", "obtain", "licence_file", "notes", "other")],
+    *[("fields", "x"), *(("fields", "x", key) for key in ("role", "units", "time", "label", "meaning", "other"))],
+    *[("fields", "y", key) for key in ("role", "time")],
+    *[("splits", "train"), *(("splits", "train", key) for key in ("file", "samples", "resolution", "sha256", "other"))],
+    *[("grid", key) for key in ("domain", "points", "axes", "other")],
+    *[("options", key) for key in ("allow_nan", "channels", "other")],
+]
+
+
+@pytest.fixture(scope="module")
+def card_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("cards"))
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
+def test_whatever_stands_in_a_card_it_loads_or_the_error_is_one_for_the_user(
+    card_folder: Path, changes: list[tuple[tuple[str, ...], Any]]
+) -> None:
+    plain = make_card(card_folder)
+    for place, value in changes:
+        inner = plain
+        for key in place[:-1]:
+            if not isinstance(inner.get(key), dict):
+                inner[key] = {}
+            inner = inner[key]
+        inner[place[-1]] = value
+    (card_folder / "card.yaml").write_text(yaml.safe_dump(plain, allow_unicode=True), encoding="utf-8")
+    listed = list_datasets(card_folder.parent)[card_folder.name]
+    error = None
+    try:
+        data = load_dataset(card_folder)
+    except (SciMLError, FileNotFoundError) as caught:
+        error = caught
+    if error is None:
+        assert len(data["train"]) == 8
+        assert "error" not in listed
+    else:
+        assert len(str(error)) > 20
+    describe_dataset(card_folder.name, card_folder.parent)
+
+
+@pytest.mark.parametrize(
+    "line", ["date: 2024-13-45", "a: !!bool 3", "a: !!timestamp now", "a: !!int x", "? [1, 2]\n: 3", "a: 0x_"]
+)
+def test_a_value_that_does_not_fit_its_tag_is_no_readable_card(tmp_path: Path, line: str) -> None:
+    folder = make(tmp_path)
+    with (folder / "card.yaml").open("a") as file:
+        file.write(line)
+    with pytest.raises(DataFormatError, match="is not a readable card"):
+        read_card(folder)
+
+
+def test_nothing_can_be_held_out_without_a_training_split(tmp_path: Path) -> None:
+    folder = make(tmp_path, splits={"test": {"file": "train.pt"}})
+    assert len(load_dataset(folder)["test"]) == 8
+    with pytest.raises(ConfigError, match="no train split to take it from; there are test"):
+        load_dataset(folder, validation=2)
 
 
 @given(num=st.integers(2, 30), seed=st.none() | st.integers(0, 5), data=st.data())

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from sciml.registry import ModelSpec
 from sciml.testing import run_checks
@@ -145,6 +146,91 @@ class EntropyInTraining(Good):
         return super().forward(u + noise, coords)
 
 
+class DropoutInEval(Good):
+    def forward(self, u, coords):
+        return super().forward(functional.dropout(u, 0.2), coords)
+
+
+class NoiseOfItsOwn(Good):
+    def forward(self, u, coords):
+        generator = torch.Generator()
+        generator.seed()
+        return super().forward(u, coords) + 0.1 * torch.randn((), generator=generator)
+
+
+class CountsCalls(Good):
+    calls = 0
+
+    def forward(self, u, coords):
+        self.calls += 1
+        return super().forward(u, coords) * self.calls
+
+
+class KeepsFirstResult(Good):
+    kept = None
+
+    def forward(self, u, coords):
+        if self.training:
+            return super().forward(u, coords)
+        self.kept = super().forward(u, coords) if self.kept is None else self.kept
+        return self.kept[: len(u)]
+
+
+class SeedsConstructor(Good):
+    def __init__(self, sensors: int, dim: int = 1, hidden: Sequence[int] = (8,), dropout: float = 0.1) -> None:
+        torch.manual_seed(0)
+        super().__init__(sensors, dim, hidden, dropout)
+
+
+class SeedsFromEntropy(Good):
+    def __init__(self, sensors: int, dim: int = 1, hidden: Sequence[int] = (8,), dropout: float = 0.1) -> None:
+        super().__init__(sensors, dim, hidden, dropout)
+        random.seed()
+
+
+class SeedsForward(Good):
+    def forward(self, u, coords):
+        if self.training:
+            np.random.seed(7)  # noqa: NPY002
+        return super().forward(u, coords)
+
+
+class RewindsGenerator(Good):
+    def __init__(self, sensors: int, dim: int = 1, hidden: Sequence[int] = (8,), dropout: float = 0.1) -> None:
+        super().__init__(sensors, dim, hidden, dropout)
+        self.state = torch.get_rng_state()
+
+    def forward(self, u, coords):
+        torch.set_rng_state(self.state)
+        return super().forward(u, coords)
+
+
+class SetsThreads(Good):
+    def __init__(self, sensors: int, dim: int = 1, hidden: Sequence[int] = (8,), dropout: float = 0.1) -> None:
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        super().__init__(sensors, dim, hidden, dropout)
+
+
+class SetsDefaultDtype(Good):
+    def forward(self, u, coords):
+        torch.set_default_dtype(torch.float64)
+        return super().forward(u, coords)
+
+
+class SetsGradientMode(Good):
+    def forward(self, u, coords):
+        y = super().forward(u, coords)
+        if not self.training:
+            torch.set_grad_enabled(False)
+        return y
+
+
+class SetsDeterministic(Good):
+    def __init__(self, sensors: int, dim: int = 1, hidden: Sequence[int] = (8,), dropout: float = 0.1) -> None:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        super().__init__(sensors, dim, hidden, dropout)
+
+
 class ChangesInput(Good):
     def forward(self, u, coords):
         u *= 2
@@ -225,6 +311,27 @@ class SingleOutput(Good):
 class SingleInside(Good):
     def forward(self, u, coords):
         return super().forward(u, coords).float().to(u.dtype)
+
+
+class RoundsInput(Good):
+    def forward(self, u, coords):
+        return super().forward(u.float().to(u.dtype), coords)
+
+
+class RoundsQueries(Good):
+    def forward(self, u, coords):
+        return super().forward(u, coords.float().to(coords.dtype))
+
+
+class RoundsHidden(Good):
+    def forward(self, u, coords):
+        b, t = self.branch(u), self.trunk(coords)
+        return b @ t.mT + 0.01 * (b.float() @ t.float().mT).to(b.dtype) + self.shift
+
+
+class RoundsWeights(Good):
+    def forward(self, u, coords):
+        return super().forward(u, coords) + self.shift.float().to(u.dtype) * u.sum(-1, keepdim=True)
 
 
 class OtherInDouble(Good):
@@ -315,6 +422,18 @@ BAD: list[tuple[type[nn.Module], str, str, set[str]]] = [
         "different shift. Draw from torch's global generator",
         {"from_spec", "configuration_round_trip"},
     ),
+    (DropoutInEval, "eval_output_is_repeatable", "only with training=self.training", set()),
+    (NoiseOfItsOwn, "eval_output_is_repeatable", "random draws", {"deterministic_under_seed"}),
+    (CountsCalls, "eval_output_is_repeatable", "after an earlier call.*a counter", set()),
+    (KeepsFirstResult, "eval_output_is_repeatable", "after an earlier call.*kept for another input", set()),
+    (SeedsConstructor, "global_state_is_kept", "the constructor sets torch's random state", set()),
+    (SeedsFromEntropy, "global_state_is_kept", "the constructor sets Python's random state", set()),
+    (SeedsForward, "global_state_is_kept", "forward in training mode sets numpy's random state", set()),
+    (RewindsGenerator, "global_state_is_kept", "forward in training mode sets torch's random state", set()),
+    (SetsThreads, "global_state_is_kept", "the constructor changes torch's number of threads", set()),
+    (SetsDefaultDtype, "global_state_is_kept", "training mode changes torch's default dtype", set(CHECKS)),
+    (SetsGradientMode, "global_state_is_kept", "eval mode changes torch's gradient mode", set()),
+    (SetsDeterministic, "global_state_is_kept", "changes torch's deterministic algorithms", set()),
     (EntropyInTraining, "deterministic_under_seed", "in training, two runs of one seed", set()),
     (ChangesInput, "forward_keeps_inputs", "forward changes x in place", set()),
     (ChangesParameters, "forward_keeps_parameters", "forward changes shift in training mode", set()),
@@ -327,6 +446,10 @@ BAD: list[tuple[type[nn.Module], str, str, set[str]]] = [
     (PerfectExample, "training_step_lowers_loss", "Take another target", set()),
     (SingleOutput, "double_precision", "float64 inputs give a torch.float32 output", set()),
     (SingleInside, "double_precision", "the output is float64, but computed in float32", set()),
+    (RoundsInput, "double_precision", "some of it is computed in float32", set()),
+    (RoundsQueries, "double_precision", "some of it is computed in float32", set()),
+    (RoundsHidden, "double_precision", "some of it is computed in float32", set()),
+    (RoundsWeights, "double_precision", "some of it is computed in float32", set()),
     (OtherInDouble, "double_precision", "float64 and float32 differ by 0.001", set()),
     (OnCpu, "follows_device", "Create tensors in forward on the device of an input", set()),
     (OutsideOfState, "state_dict_round_trip", "register_buffer", set()),
@@ -460,6 +583,63 @@ class Normalized(nn.Module):
     def example():
         x = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
         return {"channels": 3}, {"x": x, "y": 2 * x + 1}
+
+
+class Unusual(nn.Module):
+    """What may look suspicious and is not.
+
+    A cache of each resolution, statistics of the first training batch, lower precision where it cannot matter, rare
+    jumps, kinks, high frequencies, a generator of its own, and random numbers drawn in a fork.
+
+    Args:
+        channels: Number of channels.
+        seed: Of the fixed random features.
+    """
+
+    cached_by_process: tuple[Tensor, ...] = ()
+
+    def __init__(self, channels: int, seed: int = 0) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.register_buffer("features", torch.randn(channels, 16, generator=generator))
+        self.register_buffer("scale", torch.zeros(()))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.linear = nn.Linear(32, channels)
+        self.grids: dict[tuple, Tensor] = {}
+        if not Unusual.cached_by_process:
+            Unusual.cached_by_process = (torch.randn(3),)
+
+    def forward(self, x):
+        if self.training and not self.scale:
+            self.scale.copy_(x.std() + torch.rand(()).abs())
+        key = (x.shape[-1], x.dtype, x.device)
+        if key not in self.grids:
+            self.grids[key] = torch.arange(x.shape[-1]).to(x) / x.shape[-1]
+        nearest = (x.detach().float()[:, :, None] - x.detach().float()[:, None]).abs().argmax(-1)
+        phase = 200 * ((x + self.grids[key] + 0.1 * x.gather(1, nearest)) @ self.features.to(x.dtype))
+        phase = phase + torch.tensor([0.5, 2.0]).to(x).mean() * (x.sum(-1, keepdim=True) > 0)
+        return self.linear(torch.cat([phase.sin(), phase.abs() / 200], -1))
+
+    @staticmethod
+    def example():
+        x = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+        return {"channels": 3}, {"x": x, "y": 2 * x + 1}
+
+
+def test_caches_thresholds_and_high_frequencies_are_no_faults():
+    assert failures(Unusual) == {}
+
+
+def test_settings_that_a_model_changes_are_as_before_afterwards():
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.get_default_dtype()
+    for model in (SetsThreads, SetsDeterministic, SetsDefaultDtype):
+        CHECKS["output_shape"](ModelSpec(model, example=Good.example))
+    assert before == (
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.get_default_dtype(),
+    )
 
 
 def test_batch_normalisation_and_tied_weights_are_allowed():

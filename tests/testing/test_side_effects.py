@@ -11,10 +11,11 @@ from sciml.testing import check_import_side_effects
 EFFECTS = {
     "torch.set_num_threads(torch.get_num_threads() + 1)": "changes torch's number of threads",
     "torch.set_default_dtype(torch.float64)": "changes torch's default dtype",
-    "torch.rand(1)": "changes torch's random state",
     "torch.set_grad_enabled(False)": "changes torch's gradient mode",
-    "numpy.random.seed(0)": "changes numpy's random state",
+    "torch.use_deterministic_algorithms(True)": "changes torch's deterministic algorithms",
     "numpy.seterr(all='ignore')": "changes numpy's error handling",
+    "torch.rand(1)": "changes torch's random state",
+    "numpy.random.seed(0)": "changes numpy's random state",
     "random.seed(0)": "changes Python's random state",
     "logging.basicConfig()": "changes the handlers of the root logger",
     "try: socket.create_connection(('127.0.0.1', 9), 1)\nexcept OSError: pass": "connects to 127.0.0.1",

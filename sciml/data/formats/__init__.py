@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sciml.data.formats.base import Fields, Format, LayoutError, Listing, listing_text
+from sciml.data.formats.foreign import foreign_kind
 from sciml.errors import DataFormatError, PluginError
 from sciml.registry import registry
 
@@ -46,11 +47,13 @@ def open_dataset(path: str | Path, format: str = "auto", **options: Any) -> Fiel
     head = _head(path)
     tried: list[str] = []
     found: Listing = []
+    taken = False
     for reader in _readers(format, tried):
         verdict = reader.sniff(path, head)
         if verdict is not True and format == "auto":
             tried.append(f"{reader.name}: {verdict or 'other content'}")
             continue
+        taken = True
         try:
             signature(reader.read).bind(path, **options)
         except TypeError as error:
@@ -63,7 +66,17 @@ def open_dataset(path: str | Path, format: str = "auto", **options: Any) -> Fiel
             found = found if any(what for _, what in found) else error.found or found
             tried.append(f"{reader.name}: {error.reason}")
     reasons = "; ".join(tried)
-    raise DataFormatError(f"{path}: no known layout fits. Found: {listing_text(found)}. Tried: {reasons}.")
+    content = _content(path, head, found, taken)
+    raise DataFormatError(f"{path}: no known layout fits. Found: {content}. Tried: {reasons}.")
+
+
+def _content(path: Path, head: bytes, found: Listing, taken: bool) -> str:
+    """What the file holds: what the readers saw; else what kind of file it is; else how it begins."""
+    is_zip = head.startswith(b"PK")
+    kind = foreign_kind(path, head) if is_zip or not found else None
+    if kind is None and not taken:
+        kind = f"unknown content that begins with the bytes {head[:8].hex(' ')}"
+    return kind or listing_text(found)
 
 
 def _head(path: Path) -> bytes:

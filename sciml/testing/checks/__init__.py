@@ -21,7 +21,12 @@ from sciml.testing.checks.output import (
     forward_keeps_parameters,
     output_shape,
 )
-from sciml.testing.checks.side_effects import check_import_side_effects, import_side_effects
+from sciml.testing.checks.repeatable import eval_output_is_repeatable
+from sciml.testing.checks.side_effects import (
+    check_import_side_effects,
+    global_state_is_kept,
+    import_side_effects,
+)
 from sciml.testing.checks.state import (
     deepcopy_is_independent,
     deterministic_under_seed,
@@ -40,8 +45,10 @@ CHECKS = {
             documented_arguments,
             builds_from_example,
             import_side_effects,
+            global_state_is_kept,
             output_shape,
             from_spec,
+            eval_output_is_repeatable,
             batch_independence,
             declared_invariances,
             deterministic_under_seed,

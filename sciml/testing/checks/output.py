@@ -12,6 +12,7 @@ from sciml.testing import batches
 from sciml.testing.assertions import assert_close
 from sciml.testing.candidate import Candidate
 from sciml.testing.check import SkipCheck
+from sciml.testing.checks.repeatable import needs_repeatable_output
 from sciml.train.randomness import seed_all
 
 __all__ = [
@@ -50,6 +51,7 @@ def output_shape(candidate: Candidate) -> None:
 
 def batch_independence(candidate: Candidate) -> None:
     """In eval mode, the output for a sample depends neither on the other samples nor on their number."""
+    needs_repeatable_output(candidate)
     model, batch = candidate.shaken(), candidate.batch()
     output = candidate.predict(model, batch)
     advice = "Take statistics over points or channels, not over the batch (or running ones in eval mode)."
@@ -76,6 +78,7 @@ def declared_invariances(candidate: Candidate) -> None:
     declared = getattr(model, "invariances", ())
     if not declared:
         raise SkipCheck("the class declares no invariances.")
+    needs_repeatable_output(candidate)
     for name in declared:
         assert name in INVARIANCES, f"invariances names {name!r}, known: {', '.join(INVARIANCES)}."
         INVARIANCES[name](candidate)

@@ -1,18 +1,20 @@
-"""Check that importing a module changes nothing that other code relies on."""
+"""Checks that importing a module, building a model and calling it change nothing that other code relies on."""
 
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+from sciml.testing._import_probe import random_states, settings
 from sciml.testing.candidate import Candidate
 from sciml.testing.check import SkipCheck
 
-__all__ = ["check_import_side_effects", "import_side_effects"]
+__all__ = ["check_import_side_effects", "global_state_is_kept", "import_side_effects"]
 
-_PROBE = Path(__file__).with_name("_import_probe.py")
+_PROBE = Path(__file__).parents[1] / "_import_probe.py"
 
 
 def import_side_effects(candidate: Candidate) -> None:
@@ -55,6 +57,53 @@ def check_import_side_effects(module: str, timeout: float = 300.0) -> None:
     if done.stdout.strip():
         effects.append(f"prints {done.stdout.strip()[:60]!r}")
     assert not effects, f"importing {module} {'; '.join(effects)}. Move this into the function that needs it."
+
+
+def global_state_is_kept(candidate: Candidate) -> None:
+    """The constructor and ``forward`` change no global settings, and only draw from the global random generators."""
+    phases: dict[str, Callable[[int], object]] = {
+        "the constructor": candidate.build,
+        "forward in training mode": lambda seed: candidate.run(candidate.build().train(), candidate.batch(), seed),
+        "forward in eval mode": lambda seed: candidate.run(candidate.build(), candidate.batch(), seed),
+    }
+    for phase, act in phases.items():
+        changed = _changed_settings(act)
+        assert not changed, (
+            f"{phase} changes {', '.join(changed)}. This changes the results or the speed of all other code: leave it "
+            "to the user's script, or set it in a with block that ends before the return."
+        )
+        reset = _reset_generators(act)
+        assert not reset, (
+            f"{phase} sets {', '.join(reset)}, so that all later random numbers repeat or cannot be repeated. Do not "
+            "seed there: draw from the global generator, or from a torch.Generator with a seed that is an argument."
+        )
+
+
+def _changed_settings(act: Callable[[int], object]) -> list[str]:
+    table = settings()
+    before = {name: get() for name, (get, _) in table.items()}
+    act(0)
+    return [name for name, (get, _) in table.items() if get() != before[name]]
+
+
+def _reset_generators(act: Callable[[int], object]) -> list[str]:
+    """Generators whose state after ``act(seed)`` is the same for two seeds, or another one for the same seed.
+
+    Drawing leads from different states to different states, in the same way each time; seeding does not.
+    """
+
+    def states(seed: int) -> dict[str, object]:
+        act(seed)
+        return {name: get() for name, get in random_states().items()}
+
+    # The first call may fill caches of the process, with numbers that later calls need not draw.
+    states(_SEEDS[0])
+    first, again, other = (states(seed) for seed in (_SEEDS[0], *_SEEDS))
+    return [name for name in first if first[name] == other[name] or first[name] != again[name]]
+
+
+# Numbers that no model takes for its own seed.
+_SEEDS = (7_340_033, 15_728_689)
 
 
 def _run(command: list[str], folder: Path, timeout: float) -> subprocess.CompletedProcess[str]:

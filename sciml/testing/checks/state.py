@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sciml.testing.candidate import Candidate, differing_state
+from sciml.testing.checks.repeatable import needs_repeatable_output
 
 __all__ = [
     "deepcopy_is_independent",
@@ -106,7 +107,9 @@ def _storages(model: nn.Module) -> set[int]:
 
 
 def _same_output(candidate: Candidate, model: nn.Module, other: nn.Module, message: str) -> None:
-    assert _identical(candidate.predict(model), candidate.predict(other)), message
+    if not _identical(candidate.predict(model), candidate.predict(other)):
+        needs_repeatable_output(candidate)
+        raise AssertionError(message)
 
 
 def _identical(a: Tensor, b: Tensor) -> bool:

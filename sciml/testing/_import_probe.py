@@ -1,4 +1,7 @@
-"""Script for a fresh interpreter: import one module and write down what that changed. Imports nothing of sciml."""
+"""Script for a fresh interpreter: import one module and write down what that changed. Imports nothing of sciml.
+
+The tables of global settings and random states serve the checks of models too.
+"""
 
 import importlib
 import importlib.util
@@ -13,23 +16,56 @@ from pathlib import Path
 from typing import Any
 
 
-def getters() -> dict[str, Callable[[], Any]]:
-    """What the import must leave alone, in words that follow "changes"."""
+def settings() -> dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]]:
+    """What models and imports must leave alone: how to read it, and how to set it again."""
+    import numpy as np
+    import torch
+    from torch.backends import cudnn
+
+    def set_device(device: torch.device) -> None:
+        # A default device, the CPU too, makes every call that creates a tensor slower.
+        torch.set_default_device(None if device.type == "cpu" else device)
+
+    def deterministic() -> tuple[bool, bool]:
+        return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+    def set_deterministic(flags: tuple[bool, bool]) -> None:
+        torch.use_deterministic_algorithms(flags[0], warn_only=flags[1])
+
+    def set_cudnn(flags: tuple[bool, bool, bool]) -> None:
+        cudnn.enabled, cudnn.benchmark, cudnn.deterministic = flags
+
+    return {
+        "torch's number of threads": (torch.get_num_threads, torch.set_num_threads),
+        "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+        "torch's default device": (torch.get_default_device, set_device),
+        "torch's gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled),
+        "torch's anomaly detection": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+        "torch's float32 matmul precision": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+        "torch's deterministic algorithms": (deterministic, set_deterministic),
+        "torch's cuDNN flags": (lambda: (cudnn.enabled, cudnn.benchmark, cudnn.deterministic), set_cudnn),
+        "numpy's error handling": (np.geterr, lambda handling: np.seterr(**handling)),
+        "the working folder": (os.getcwd, os.chdir),
+    }
+
+
+def random_states() -> dict[str, Callable[[], Any]]:
+    """The states of the global random generators, to be compared with ``==``."""
     import numpy as np
     import torch
 
     return {
-        "torch's number of threads": torch.get_num_threads,
-        "torch's default dtype": torch.get_default_dtype,
-        "torch's default device": torch.get_default_device,
         "torch's random state": lambda: torch.get_rng_state().tolist(),
-        "torch's gradient mode": torch.is_grad_enabled,
-        "torch's float32 matmul precision": torch.get_float32_matmul_precision,
-        "torch's deterministic algorithms": torch.are_deterministic_algorithms_enabled,
         "numpy's random state": lambda: [str(part) for part in np.random.get_state(legacy=True)],  # noqa: NPY002
-        "numpy's error handling": np.geterr,
         "Python's random state": random.getstate,
-        "the working folder": os.getcwd,
+    }
+
+
+def getters() -> dict[str, Callable[[], Any]]:
+    """What the import must leave alone, in words that follow "changes"."""
+    return {
+        **{name: get for name, (get, _) in settings().items()},
+        **random_states(),
         "the start method of multiprocessing": lambda: multiprocessing.get_start_method(allow_none=True),
         "the handlers of the root logger": lambda: list(logging.getLogger().handlers),
     }
