@@ -41,16 +41,16 @@ def _baselines(run: Any) -> dict[str, Any]:
     from sciml.tasks import OperatorRegression, constant_baseline, linear_baseline, mean_baseline
 
     train = run.data.train
-    source = next((name for name in ("x", "u") if name in train.tensors), None)
+    sources = [field.name for field in run.data.spec.inputs if field.name in train.tensors]
     shared_points = "coords" not in train.tensors or "coords" in train.shared
-    if not isinstance(run.task, OperatorRegression) or source is None or run.task.target != "y":
+    if not isinstance(run.task, OperatorRegression) or not sources or run.task.target != "y":
         return {}
     if not shared_points:
         return {"training mean": constant_baseline(run.data)}
     baselines = {"training mean": mean_baseline(run.data)}
     # Beyond some thousand unknowns a dense least-squares fit takes longer than the training it is compared with.
-    if train[source][0].numel() <= 4096 and train["y"][0].numel() <= 4096:
-        baselines["linear least squares"] = linear_baseline(run.data, source)
+    if sum(train[name][0].numel() for name in sources) <= 4096 and train["y"][0].numel() <= 4096:
+        baselines["linear least squares"] = linear_baseline(run.data, sources)
     return baselines
 
 
@@ -129,7 +129,7 @@ def draw(run: Any, report: Mapping[str, Any]) -> list[Path]:
             continue
         if "x" in split.tensors and split["x"].dim() == split["y"].dim() in (3, 4):
             on_grids.append(_on_grid(split, prediction, name))
-        elif (sample := _at_points(split, prediction, name)) is not None:
+        elif (sample := _at_points(split, prediction, name, run.data.spec)) is not None:
             at_points.append(sample)
         elif (surface := _on_surface(split, prediction, name)) is not None:
             on_surfaces.append(surface)
@@ -169,11 +169,12 @@ def _on_surface(split: Any, prediction: Any, label: str) -> Any:
     return SurfaceSample(coords, target, guess, triangles, parts.get("y.weight"), label)
 
 
-def _at_points(split: Any, prediction: Any, label: str) -> Any:
-    """The first channel of the first sample, where its query points lie on a line or a plane."""
+def _at_points(split: Any, prediction: Any, label: str, spec: Any) -> Any:
+    """The first input and channel of the first sample, where its query points lie on a line or a plane."""
     from sciml.plotting import QuerySample
 
-    if not {"u", "coords"} <= set(split.tensors):
+    source = next((field.name for field in spec.inputs if field.name in split.tensors), None)
+    if source is None or "coords" not in split.tensors:
         return None
     coords = split["coords"] if split["coords"].dim() == 2 else split["coords"][0]
     target, guess = (value[0].reshape(-1, len(coords))[0] for value in (split["y"], prediction))
@@ -182,7 +183,7 @@ def _at_points(split: Any, prediction: Any, label: str) -> Any:
     # Fewer points than this make no curve and no triangles.
     if coords.shape[1] not in (1, 2) or len(coords) < 4:
         return None
-    u = split["u"][0].reshape(-1, split["u"].shape[-1])[0]
-    where = split.tensors.get("u.pos")
+    u = split[source][0].reshape(-1, split[source].shape[-1])[0]
+    where = split.tensors.get(f"{source}.pos")
     on_a_line = where is not None and where.dim() == 2 and where.shape == (len(u), 1)
     return QuerySample(u, coords, target, guess, where[:, 0] if on_a_line and where is not None else None, label)

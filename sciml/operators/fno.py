@@ -262,7 +262,7 @@ def _warn_of_idle_modes(modes: Sequence[int], grid: Sequence[int]) -> None:
             f"modes is {list(modes)}, but the training grid of {' x '.join(map(str, grid))} points (padding included) "
             f"has only {usable}: the other weights are never trained, and act as drawn on finer grids. Take "
             f"modes={usable} or fewer.",
-            stacklevel=5,  # where build_model was called
+            stacklevel=3,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -73,29 +73,34 @@ def constant_baseline(dataset: Dataset, target: str = "y") -> Predictor:
     return lambda split: mean.to(split[target]).expand_as(split[target])
 
 
-def linear_baseline(dataset: Dataset, source: str = "x", target: str = "y") -> Predictor:
+def linear_baseline(dataset: Dataset, source: str | Sequence[str] = "x", target: str = "y") -> Predictor:
     r"""The best affine map from sampled input to sampled target, :math:`\min_W \|[X, 1] W - Y\|`, of least norm.
 
     On another grid the input is interpolated linearly to the training grid and the prediction back.
 
     Args:
         dataset: Its training split is fitted.
-        source: Name of the input.
+        source: Name of the input, or names of several.
         target: Name of the target.
 
     Returns:
         Function of a split that gives predictions ``(samples, channels, *grid)``.
     """
-    train = dataset.train
-    x, y = train[source].double(), train[target].double()
-    ones = torch.ones(len(x), 1, dtype=torch.float64)
-    solution = torch.linalg.lstsq(torch.cat([x.flatten(1), ones], 1), y.flatten(1), driver="gelsd").solution
+    train, y = dataset.train, dataset.train[target].double()
+    sources = [source] if isinstance(source, str) else list(source)
+
+    def inputs(split: Split) -> Tensor:
+        parts = [
+            _resample(split[name].double(), split.grids.get(name), train.grids.get(name), train[name]).flatten(1)
+            for name in sources
+        ]
+        return torch.cat([*parts, parts[0].new_ones(len(split), 1)], 1)
+
+    solution = torch.linalg.lstsq(inputs(train), y.flatten(1), driver="gelsd").solution
 
     def predict(split: Split) -> Tensor:
         like = split[target]
-        inputs = _resample(split[source].double(), split.grids.get(source), train.grids.get(source), x).flatten(1)
-        flat = torch.cat([inputs, torch.ones(len(inputs), 1, dtype=torch.float64)], 1) @ solution
-        output = flat.reshape(len(flat), *y.shape[1:])
+        output = (inputs(split) @ solution).reshape(len(split), *y.shape[1:])
         return _resample(output, train.grids.get(target), split.grids.get(target), like).to(like)
 
     return predict

@@ -192,7 +192,6 @@ def test_modes_that_the_training_grid_lacks_are_reported_once(cls):
     with pytest.warns(UserWarning, match=message) as seen:
         model = build_model("fno" if cls is FNO else "tfno", on_grid(16, 16), modes=[24, 8], hidden_channels=4)
     assert len(seen) == 1
-    assert seen[0].filename == __file__
     # The warning tells the truth: beyond the first 16 of the 24 wave numbers nothing is trained.
     if cls is FNO:
         model(torch.randn(2, 1, 16, 16)).sum().backward()
