@@ -105,13 +105,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("sciml: interrupted", file=sys.stderr)
+        # Ctrl-C reaches all processes of a run; launchers number them.
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print("sciml: interrupted", file=sys.stderr)
         return 130
     except Exception as error:
         code = _user_error(error)
         if code is None or os.environ.get("SCIML_TRACEBACK"):
             raise
-        print(f"sciml: error: {_one_line(error)}", file=sys.stderr)
+        # Every process of a distributed run is stopped, with the same words.
+        if getattr(error, "is_main", True):
+            print(f"sciml: error: {_one_line(error)}", file=sys.stderr)
         return code
 
 

@@ -20,6 +20,7 @@ from sciml.errors import ConfigError, unknown_name
 
 __all__ = [
     "CONFIG_VERSION",
+    "SECTIONS",
     "VERSION_KEY",
     "apply_overrides",
     "check_arguments",

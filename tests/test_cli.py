@@ -1,5 +1,6 @@
 """The command line: every mistake is one clear line and exit code 2, and a run does what it says."""
 
+import inspect
 import json
 import os
 import signal
@@ -16,10 +17,13 @@ import yaml
 
 from sciml import load, load_dataset
 from sciml.cli import main
+from sciml.commands.run import check_config
 from sciml.config import read_config
+from sciml.operators import FNO
 from sciml.registry import registry
 from sciml.tasks import OperatorRegression
-from sciml.train import RunFolder
+from sciml.train import RunFolder, Trainer
+from sciml.train.optim import OPTIMIZERS, SCHEDULERS, build_optimizer, complete_optimizer, complete_schedule
 
 SMALL = ["--model", "fno", "--model.modes", "[4, 4]", "--model.hidden_channels", "8", "--data", "darcy-small"]
 SHORT = ["--trainer.max_steps", "3", "--trainer.batch_size", "16", "--trainer.progress", "false"]
@@ -77,6 +81,67 @@ def test_the_stored_configuration_runs_again_and_gives_the_same_weights() -> Non
     assert Path("run/metrics.csv").read_bytes() == Path("again/metrics.csv").read_bytes()
     for a, b in zip(load("run").model.parameters(), load("again").model.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def parts(path: str) -> dict[str, Any]:
+    return yaml.safe_load(Path(path).read_text())
+
+
+def test_the_stored_configuration_is_complete() -> None:
+    """Sizes from the data, the optimizer of the task, and all defaults: a later default changes nothing."""
+    extra = ["--scheduler", "plateau", "--trainer.mode", "max", "--trainer.monitor", "train/loss"]
+    more = ["--methods", "[gradient-noise]", "--callbacks", "[ema]"]
+    assert main(["fit", *SMALL, *SHORT, *extra, *more, "--trainer.run_dir", "run"]) == 0
+    stored = parts("run/config.yaml")
+    used = torch.load("run/checkpoints/last.pt", weights_only=True)["loop"]["optimizer"]["param_groups"][0]
+    assert stored["optimizer"].pop("name") == "adamw"
+    assert {"lr", "betas", "eps", "weight_decay", "amsgrad"} <= set(stored["optimizer"])
+    for name, value in stored["optimizer"].items():
+        assert value == (list(used[name]) if isinstance(used[name], tuple) else used[name]), name
+    assert stored["model"]["in_channels"] == stored["model"]["out_channels"] == 1
+    assert (stored["model"]["dim"], stored["model"]["hidden_channels"]) == (2, 8)
+    assert stored["model"]["num_layers"] == inspect.signature(FNO).parameters["num_layers"].default
+    assert stored["scheduler"]["mode"] == "max"
+    assert stored["scheduler"]["patience"] == 10
+    assert stored["task"]["loss"] == OperatorRegression().loss
+    assert stored["methods"][0]["gamma"] == 0.55
+    assert stored["callbacks"] == [{"name": "ema", "decay": 0.999}]
+    arguments = set(inspect.signature(Trainer).parameters)
+    left_out = {"callbacks", "overwrite", "max_epochs", "clip_norm", "compile", "checkpoint_steps"}
+    assert set(stored["trainer"]) == arguments - left_out
+    assert stored["trainer"]["eval_batch_size"] == 256
+
+
+@pytest.mark.parametrize("name", ["fno", "tfno", "deeponet", "modified-deeponet", "pod-deeponet", "mlp", "oformer"])
+def test_a_complete_configuration_repeats_the_run_bit_for_bit(name: str) -> None:
+    small = {model: ["--model.modes", "4"] for model in ("fno", "tfno", "oformer", "pod-deeponet")}
+    options = [*small.get(name, []), *SHORT, "--scheduler", "cosine", "--trainer.run_dir", "run"]
+    assert main(["fit", "--model", name, "--data", "burgers-small", *options]) == 0
+    assert main(["fit", "run/config.yaml", "--trainer.run_dir", "again"]) == 0
+    first, second = (parts(f"{folder}/config.yaml") for folder in ("run", "again"))
+    assert len(first["model"]) > 5
+    assert (first["trainer"].pop("run_dir"), second["trainer"].pop("run_dir")) == ("run", "again")
+    assert first == second
+    a, b = (load(folder).model.state_dict() for folder in ("run", "again"))
+    assert all(torch.equal(value, b[key]) for key, value in a.items())
+    assert main(["fit", "run/config.yaml", "--resume"]) == 0
+
+
+def test_every_optimizer_and_schedule_is_stored_in_a_form_that_is_read_again() -> None:
+    for optimizer in map(complete_optimizer, OPTIMIZERS):
+        check_config({"optimizer": yaml.safe_load(yaml.safe_dump(json.loads(json.dumps(optimizer))))})
+        assert build_optimizer(optimizer, torch.nn.Linear(1, 1)).defaults["lr"] == optimizer["lr"]
+    for schedule in map(complete_schedule, SCHEDULERS):
+        check_config({"scheduler": yaml.safe_load(yaml.safe_dump(json.loads(json.dumps(schedule))))})
+
+
+def test_generated_data_are_stored_with_their_defaults() -> None:
+    data = ["--data", "problem", "--data.problem", "antiderivative", "--data.train", "20", "--data.test", "5"]
+    assert main(["fit", "--model", "deeponet", *data, *SHORT, "--trainer.run_dir", "run"]) == 0
+    stored = parts("run/config.yaml")["data"]
+    assert (stored["train"], stored["val"], stored["seed"], stored["layout"]) == (20, 0, 0, "auto")
+    assert main(["fit", "run/config.yaml", "--trainer.run_dir", "again"]) == 0
+    assert Path("run/metrics.csv").read_bytes() == Path("again/metrics.csv").read_bytes()
 
 
 def test_a_resumed_run_equals_the_unbroken_one() -> None:
@@ -164,6 +229,13 @@ def test_every_model_of_the_core_trains_by_name() -> None:
         (["fit", *SMALL[:2], "--model.modes", "[0, 4]", *SMALL[-2:], *SHORT], "model"),
         (["fit", *SMALL, *SHORT, "--trainer.devices", "none"], "trainer cannot be built with devices='none'"),
         (["fit", *SMALL, *SHORT, "--model.inputs", "x"], "model.inputs is 'x', expected a mapping"),
+        (["fit", *SMALL, *SHORT, "--trainer.strategy", "fsdp"], "strategy is 'fsdp', which splits a model over CUDA"),
+        (["fit", *SMALL, *SHORT, "--trainer.num_nodes", "2"], "num_nodes is 2, but no launcher started this process"),
+        (["fit", *SMALL, *SHORT, "--trainer.monitor", "nonsense"], "monitor is 'nonsense', expected a column of the"),
+        (
+            ["fit", *SMALL, *SHORT, "--data.validation", "9", "--trainer.monitor", "val/mes"],
+            "Did you mean 'val/mse'",
+        ),
         (["test", "nothing"], "there is no run folder nothing"),
         (["predict", "nothing", "--data", "x.pt", "--out", "y.npz"], "there is no run folder nothing"),
         (["models", "fnoo"], "Did you mean 'fno'"),
@@ -306,6 +378,27 @@ def test_sigterm_saves_and_the_printed_command_goes_on() -> None:
     write("shorter.yaml", config)
     assert main(["fit", "shorter.yaml", "--resume"]) == 0
     assert RunFolder("run").rows()[-1]["step"] == steps + 2
+
+
+@pytest.mark.distributed
+def test_two_processes_that_are_stopped_say_so_once() -> None:
+    options = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.accelerator", "cpu"]
+    length = ["--trainer.max_epochs", "1000000", "--trainer.run_dir", "run"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sciml", "fit", *SMALL, *options, *length],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not Path("run/metrics.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    error = process.communicate(timeout=120)[1]
+    assert process.returncode == 128 + signal.SIGTERM
+    assert error.count("stopped by SIGTERM") == 1
+    assert "Traceback" not in error
 
 
 class _Mean(OperatorRegression):

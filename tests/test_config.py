@@ -192,8 +192,8 @@ def test_the_refusal_of_a_constructor_names_section_and_arguments(line_data: Dat
 @pytest.mark.parametrize(
     ("trainer", "message"),
     [
-        ({"monitor": "val_loss"}, r"trainer\.monitor is 'val_loss', expected a column.*train/loss, val/METRIC"),
-        ({"monitor": "loss"}, r"trainer\.monitor is 'loss'"),
+        ({"monitor": "val_loss"}, r"trainer\.monitor is 'val_loss', expected a column.*train/loss, val/relative_l2"),
+        ({"monitor": "loss"}, r"trainer\.monitor is 'loss'.*Did you mean 'train/loss'"),
         ({"loggers": ["nothing"]}, "trainer.loggers names 'nothing'"),
     ],
 )
@@ -202,7 +202,7 @@ def test_a_column_that_the_log_cannot_have_is_found_before_training(
 ) -> None:
     config = {"model": {"name": "fno", "modes": [3], "hidden_channels": 4}, "trainer": {"max_steps": 1, **trainer}}
     with pytest.raises(ConfigError, match=message):
-        build_run(config, line_data)
+        build_run(config, line_data).fit()
 
 
 def test_a_monitor_without_a_validation_split_names_the_way_out(line_data: Dataset) -> None:
@@ -212,7 +212,7 @@ def test_a_monitor_without_a_validation_split_names_the_way_out(line_data: Datas
     with pytest.raises(
         ConfigError, match=r"EarlyStopping\.monitor .*line has no split for validation.*data\.validation"
     ):
-        build_run(config, bare)
+        build_run(config, bare).fit()
 
 
 def test_a_tracker_that_is_not_installed_is_named(line_data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

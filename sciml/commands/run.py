@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sciml.config import CONFIG_VERSION, VERSION_KEY, check_arguments, import_class, named, section_value
+from sciml.commands.resolve import complete_model, complete_trainer, with_defaults
+from sciml.config import CONFIG_VERSION, SECTIONS, VERSION_KEY, check_arguments, import_class, named, section_value
 from sciml.data import Dataset, Split, find_dataset, load_dataset
 from sciml.errors import ConfigError, UnknownNameError, unknown_name
 from sciml.registry import model_spec, registry
@@ -22,7 +23,6 @@ from sciml.train.optim import OPTIMIZERS, SCHEDULERS, optimizer_recipe, schedule
 
 __all__ = ["Run", "build_run", "check_config"]
 
-_COLUMNS = ("epoch", "step", "lr")
 CALLBACKS: dict[str, type[Callback]] = {"early-stopping": EarlyStopping, "ema": EMA}
 
 
@@ -82,7 +82,6 @@ def build_run(config: Mapping[str, Any], data: Dataset | None = None) -> Run:
         config["data"] = _stored_data(config)
         data = _data(config)
     _check_loggers(trainer)
-    _check_monitors(trainer, methods, data)
     # The weights of a run depend on its seed alone, not on what was drawn before.
     torch.manual_seed(derive_seed(trainer.seed, "model"))
     model, inputs = _model(config, data)
@@ -92,7 +91,26 @@ def build_run(config: Mapping[str, Any], data: Dataset | None = None) -> Run:
     task = construct(f"task {task_name}", loaded, **check_arguments("task", loaded, task_arguments))
     if not isinstance(task, Task):
         raise ConfigError(f"task {task_name!r} is a {type(task).__name__}, expected a sciml.Task.")
-    return Run({VERSION_KEY: CONFIG_VERSION, **config}, data, model, task, trainer, methods, inputs)
+    config["task"] = with_defaults("task", loaded, config["task"])
+    complete = _complete(config, model, trainer)
+    return Run({VERSION_KEY: CONFIG_VERSION, **complete}, data, model, task, trainer, methods, inputs)
+
+
+def _complete(config: Mapping[str, Any], model: nn.Module, trainer: Trainer) -> dict[str, Any]:
+    """The configuration with everything that was left out, so that it runs again whatever the defaults become.
+
+    The optimizer, which may be the task's, is filled in when training starts.
+    """
+    complete = {**config, "model": complete_model(config["model"], model)}
+    complete["trainer"] = complete_trainer(config.get("trainer") or {}, trainer)
+    if config.get("data") and (function := _data_function(config["data"])) is not None:
+        complete["data"] = with_defaults("data", function, config["data"])
+    if config.get("methods"):
+        load = registry("methods").load
+        complete["methods"] = [with_defaults("methods", load(part["name"]), part) for part in config["methods"]]
+    if config.get("callbacks"):
+        complete["callbacks"] = [with_defaults("callbacks", CALLBACKS[p["name"]], p) for p in config["callbacks"]]
+    return {name: complete[name] for name in SECTIONS if name in complete}
 
 
 def check_config(config: Mapping[str, Any]) -> None:
@@ -149,9 +167,17 @@ def _is_path(name: str) -> bool:
 
 def _data(config: Mapping[str, Any]) -> Dataset:
     name, arguments = named("data", config)
-    if name in registry("datasets") and not _is_path(name) and not _has_card(name, arguments.get("root")):
-        arguments = check_arguments("data", registry("datasets").load(name), arguments)
+    if (function := _data_function(config["data"])) is not None:
+        arguments = check_arguments("data", function, arguments)
     return load_dataset(name, **arguments)
+
+
+def _data_function(part: Mapping[str, Any]) -> Any:
+    """The function behind a name that is neither a file nor a dataset with a card."""
+    name = part.get("name")
+    if not isinstance(name, str) or name not in registry("datasets") or _is_path(name):
+        return None
+    return None if _has_card(name, part.get("root")) else registry("datasets").load(name)
 
 
 def _has_card(name: str, root: str | None) -> bool:
@@ -167,26 +193,6 @@ def _check_loggers(trainer: Trainer) -> None:
     for name in trainer.loggers:
         if isinstance(name, str) and name in LOGGERS and find_spec(name) is None:
             raise ConfigError(f"trainer.loggers names {name}, which is not installed: pip install 'sciml[tracking]'.")
-
-
-def _check_monitors(trainer: Trainer, methods: list[Method], data: Dataset) -> None:
-    """A column that the log cannot have is found before the first epoch, not after it."""
-    validation = data.names("val")
-    groups = ["train", *validation]
-    given = [("trainer.monitor", trainer.monitor)]
-    given += [(f"{type(c).__name__}.monitor", c.monitor) for c in trainer.callbacks if isinstance(c, EarlyStopping)]
-    for where, monitor in given:
-        if monitor is None or monitor in _COLUMNS or monitor.partition("/")[0] in groups:
-            continue
-        if monitor.startswith("val") and not validation:
-            raise ConfigError(
-                f"{where} is {monitor!r}, but {data.name or 'the dataset'} has no split for validation. Hold one out, "
-                "for example --data.validation 0.1, or monitor train/loss."
-            )
-        if methods:  # they may log under any name
-            continue
-        columns = ", ".join(["train/loss", *(f"{name}/METRIC" for name in validation)])
-        raise ConfigError(f"{where} is {monitor!r}, expected a column of the log: {columns}.")
 
 
 def _task_name(config: Mapping[str, Any], data: Dataset, model: nn.Module) -> str:

@@ -14,8 +14,9 @@ from torch import nn
 from sciml.errors import ConfigError, SciMLError
 from sciml.registry import model_spec, registry
 from sciml.spaces import DataSpec, FieldSpec, RegularGrid
+from sciml.train.record import recorded
 
-__all__ = ["Origin", "build_model", "construct", "origin_of", "spec_from_dict", "spec_to_dict"]
+__all__ = ["Origin", "build_model", "construct", "is_plain", "origin_of", "spec_from_dict", "spec_to_dict"]
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,13 @@ class Origin:
         name: Registry name.
         arguments: What the user gave.
         spec: The data specification that filled in the rest, or None.
+        complete: All arguments of the constructor, with what the specification and the defaults filled in.
     """
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     spec: DataSpec | None = None
+    complete: Mapping[str, Any] = field(default_factory=dict)
 
 
 _ORIGINS: WeakKeyDictionary[nn.Module, Origin] = WeakKeyDictionary()
@@ -64,7 +67,7 @@ def construct(where: str, build: Callable[..., Any], *given: Any, **arguments: A
 
 
 def _short(value: Any) -> str:
-    text = repr(value) if _is_plain(value) else type(value).__name__
+    text = repr(value) if is_plain(value) else type(value).__name__
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -92,10 +95,10 @@ def build_model(name: str, spec: DataSpec | None = None, **arguments: Any) -> nn
         if missing:
             raise ConfigError(f"model {name} needs {', '.join(missing)}. Give them, or a spec of the data.")
     given = (entry.build,) if build is None else (build, spec)
-    model = construct(f"model {name}", *given, **arguments)
+    model, complete = recorded(entry.build, lambda: construct(f"model {name}", *given, **arguments))
     if not isinstance(model, nn.Module):
         raise ConfigError(f"model {name} built a {type(model).__name__}, expected a torch.nn.Module.")
-    _ORIGINS[model] = Origin(name, dict(arguments), spec if build is not None else None)
+    _ORIGINS[model] = Origin(name, dict(arguments), spec if build is not None else None, complete)
     return model
 
 
@@ -117,17 +120,18 @@ def origin_of(model: nn.Module) -> Origin | None:
             if model_spec(name).build is not type(model):
                 continue
             parameters = inspect.signature(type(model)).parameters
-            if not all(hasattr(model, key) and _is_plain(getattr(model, key)) for key in parameters):
+            if not all(hasattr(model, key) and is_plain(getattr(model, key)) for key in parameters):
                 return None
             return Origin(name, {key: getattr(model, key) for key in parameters})
     return None
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
+    """Whether a value can stand in a configuration: numbers, texts, lists and mappings of them."""
     if isinstance(value, list | tuple):
-        return all(_is_plain(part) for part in value)
+        return all(is_plain(part) for part in value)
     if isinstance(value, Mapping):
-        return all(isinstance(key, str) and _is_plain(part) for key, part in value.items())
+        return all(isinstance(key, str) and is_plain(part) for key, part in value.items())
     return value is None or isinstance(value, bool | int | float | str)
 
 

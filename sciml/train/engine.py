@@ -6,8 +6,10 @@ The plain engine adds nothing to a step. Fabric is imported only when it is need
 from __future__ import annotations
 
 import atexit
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -130,7 +132,8 @@ def make_engine(accelerator: str, devices: Any, num_nodes: int, strategy: Any, p
     """The plain engine where it suffices, else Fabric.
 
     Raises:
-        ConfigError: If the accelerator or precision is unknown, or the accelerator is not there.
+        ConfigError: If accelerator, precision or strategy are unknown, the accelerator is not there, the strategy
+            cannot run on it, or there is no launcher for several machines.
     """
     if accelerator not in ACCELERATORS:
         raise ConfigError(f"accelerator is {accelerator!r}, expected one of {', '.join(ACCELERATORS)}.")
@@ -140,11 +143,48 @@ def make_engine(accelerator: str, devices: Any, num_nodes: int, strategy: Any, p
         raise ConfigError(f"accelerator is {accelerator!r}, but torch sees no CUDA device. Use accelerator='cpu'.")
     if accelerator == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("accelerator is 'mps', but torch sees no Metal device. Use accelerator='cpu'.")
+    _check_strategy(strategy, accelerator)
+    if num_nodes > 1:
+        _check_launcher(num_nodes)
     launched_outside = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
     plain = devices in (1, "1") and num_nodes == 1 and strategy == "auto" and precision in ("32-true", "64-true")
     if not plain or launched_outside:
         return FabricEngine(accelerator, devices, num_nodes, strategy, precision)
     return Engine(_single_device(accelerator), torch.float64 if precision == "64-true" else None)
+
+
+def _check_strategy(strategy: Any, accelerator: str) -> None:
+    """A strategy by name exists, and its devices are there."""
+    if strategy == "auto" or not isinstance(strategy, str):
+        return
+    from lightning_fabric.strategies import STRATEGY_REGISTRY
+
+    known = ["auto", *STRATEGY_REGISTRY.available_strategies()]
+    if strategy not in known:
+        close = get_close_matches(strategy, known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ConfigError(f"trainer.strategy is {strategy!r}, expected one of {', '.join(known)}.{hint}")
+    on_cuda = accelerator in ("cuda", "gpu") or (accelerator == "auto" and torch.cuda.is_available())
+    if strategy.startswith(("fsdp", "deepspeed")) and not on_cuda:
+        raise ConfigError(
+            f"trainer.strategy is {strategy!r}, which splits a model over CUDA devices, but this run uses none "
+            f"(accelerator={accelerator!r}). Take strategy='ddp' with devices=2 or more, or leave strategy out."
+        )
+
+
+def _check_launcher(num_nodes: int) -> None:
+    """Several machines need a launcher on each; one that was started alone would wait for the others for ever."""
+    from lightning_fabric.plugins import environments
+
+    launchers = ("TorchElasticEnvironment", "SLURMEnvironment", "LSFEnvironment", "MPIEnvironment")
+    by_hand = {"MASTER_ADDR", "MASTER_PORT"} <= set(os.environ) and {"NODE_RANK", "GROUP_RANK"} & set(os.environ)
+    if by_hand or any(getattr(environments, name).detect() for name in launchers):
+        return
+    raise ConfigError(
+        f"trainer.num_nodes is {num_nodes}, but no launcher started this process, so it would wait for the other "
+        f"machines for ever. Start it on every machine with torchrun --nnodes {num_nodes} --nproc-per-node DEVICES "
+        "--rdzv-endpoint HOST:PORT -m sciml fit ..., or under SLURM with srun; on one machine leave num_nodes out."
+    )
 
 
 def _single_device(accelerator: str) -> torch.device:

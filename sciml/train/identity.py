@@ -53,10 +53,13 @@ def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: With every setting that differs.
     """
+    names = [name for name in dict.fromkeys([*old, *new]) if old.get(name, _MISSING) != new.get(name, _MISSING)]
+    # Another optimizer has other arguments, which say nothing more.
+    replaced = tuple(name.removesuffix("name") for name in names if name.endswith(".name"))
     differing = [
         f"{name} was {old.get(name, _MISSING)}, now {new.get(name, _MISSING)}"
-        for name in dict.fromkeys([*old, *new])
-        if old.get(name, _MISSING) != new.get(name, _MISSING)
+        for name in names
+        if name.endswith(".name") or not name.startswith(replaced)
     ]
     if differing:
         raise ConfigError(

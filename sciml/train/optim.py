@@ -17,6 +17,8 @@ __all__ = [
     "Schedule",
     "build_optimizer",
     "build_schedule",
+    "complete_optimizer",
+    "complete_schedule",
     "optimizer_recipe",
     "schedule_recipe",
 ]
@@ -132,6 +134,42 @@ def _recipe(kind: str, given: Any, known: Mapping[str, Any], other: str = "") ->
     cls, extra = (found[0], {"interval"}) if isinstance(found, tuple) else (found, set())
     _refuse_unknown(kind, name, cls, set(arguments) - extra)
     return given
+
+
+def complete_optimizer(config: Mapping[str, Any] | str) -> dict[str, Any]:
+    """A recipe with the arguments that were left out, so that it says all of what is used.
+
+    What torch chooses by device (``fused``, ``foreach``) stays open.
+
+    Example:
+        >>> complete_optimizer({"name": "rmsprop", "lr": 0.1})["alpha"]
+        0.99
+    """
+    name, arguments = _split_name("optimizer", config, OPTIMIZERS)
+    return {"name": name, **_defaults(OPTIMIZERS[name]), **arguments}
+
+
+def complete_schedule(config: Mapping[str, Any] | str, mode: str = "min") -> dict[str, Any]:
+    """A recipe with the arguments that were left out; those that follow from the length of the run stay open.
+
+    Args:
+        config: Name, or name and arguments.
+        mode: Whether the metric that ``plateau`` follows should fall (``min``) or rise (``max``).
+
+    Example:
+        >>> complete_schedule("linear")
+        {'name': 'linear', 'start_factor': 0.3333333333333333, 'end_factor': 1.0, 'interval': 'step'}
+    """
+    name, arguments = _split_name("scheduler", config, SCHEDULERS)
+    cls, interval = SCHEDULERS[name]
+    defaults = _defaults(cls) | {"interval": interval} | ({"mode": mode} if name == "plateau" else {})
+    open_ones = {"last_epoch", _RUN_LENGTH.get(name)}
+    return {"name": name, **{key: value for key, value in defaults.items() if key not in open_ones}, **arguments}
+
+
+def _defaults(cls: type[Any]) -> dict[str, Any]:
+    parameters = inspect.signature(cls).parameters.values()
+    return {p.name: p.default for p in parameters if isinstance(p.default, bool | int | float | str | tuple)}
 
 
 def build_optimizer(config: Mapping[str, Any] | str, model: nn.Module) -> Optimizer:

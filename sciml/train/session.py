@@ -35,7 +35,16 @@ from sciml.train.load import save_model
 from sciml.train.loggers import LOGGERS, Logger
 from sciml.train.loop import TrainingLoop
 from sciml.train.method import Hooks, Method, derive_seed
-from sciml.train.optim import Schedule, build_optimizer, build_schedule, optimizer_recipe, schedule_recipe
+from sciml.train.monitor import check_monitors
+from sciml.train.optim import (
+    Schedule,
+    build_optimizer,
+    build_schedule,
+    complete_optimizer,
+    complete_schedule,
+    optimizer_recipe,
+    schedule_recipe,
+)
 from sciml.train.progress import make_progress
 from sciml.train.randomness import restore_rng, rng_state, seed_all
 from sciml.train.task import Task, dtype_of
@@ -53,11 +62,12 @@ class Interrupted(SciMLError):
 
     Attributes:
         signal: Number of the signal.
+        is_main: Whether this is the process that writes and prints; all processes of a run raise the same.
     """
 
-    def __init__(self, message: str, number: int) -> None:
+    def __init__(self, message: str, number: int, is_main: bool = True) -> None:
         super().__init__(message)
-        self.signal = number
+        self.signal, self.is_main = number, is_main
 
 
 @dataclass
@@ -200,7 +210,7 @@ class FitSession:
         splits = {name: cast_split(split, dtype) for name, split in self.data.splits.items()}
         self.data = replace(self.data, splits=splits)
         self.task.setup(self.data)
-        self._check_monitor()
+        check_monitors(trainer, self.task, self.data, self.hooks, self._recipe()[1])
         self.task.to(engine.device)
         train = self.task.prepare(self.data.train.to(engine.device))
         self.loader = TensorLoader(
@@ -232,7 +242,11 @@ class FitSession:
         if self.phases and self.engine.world_size > 1:
             raise ConfigError(f"the phases of {type(self.task).__name__} need one process, this run has several.")
         self._phase = 0
-        self._settings = run_settings(trainer, self.task, self.hooks.keys, *self._recipe())
+        recipe = self._recipe()
+        self._settings = run_settings(trainer, self.task, self.hooks.keys, *recipe)
+        if self.config is not None:
+            used = zip(("optimizer", "scheduler"), recipe, strict=True)
+            self.config = {**self.config, **{name: part for name, part in used if isinstance(part, Mapping)}}
         optimizer, schedule = self._make_optimizer(max_steps, max_epochs)
         forward_model: nn.Module = self.model
         if trainer.compile == "model":
@@ -261,10 +275,14 @@ class FitSession:
             self._restore(checkpoint)
 
     def _recipe(self) -> tuple[Mapping[str, Any] | Callable[[nn.Module], Optimizer], Mapping[str, Any] | None]:
-        """Optimizer and scheduler of the user, or else of the task."""
+        """Optimizer and scheduler of the user, or else of the task, with all their arguments."""
         chosen = dict(self.task.configure_optimizers(self.model))
-        given = self.optimizer if self.optimizer is not None else chosen["optimizer"]
-        return given, self.scheduler if self.scheduler is not None else chosen.get("scheduler")
+        optimizer = self.optimizer if self.optimizer is not None else chosen["optimizer"]
+        scheduler = self.scheduler if self.scheduler is not None else chosen.get("scheduler")
+        return (
+            optimizer if callable(optimizer) else complete_optimizer(optimizer),
+            None if scheduler is None else complete_schedule(scheduler, self.trainer.mode),
+        )
 
     def _make_optimizer(self, num_steps: int, num_epochs: int) -> tuple[Optimizer, Schedule | None]:
         """Optimizer and schedule of the whole run, or of the current phase."""
@@ -358,28 +376,6 @@ class FitSession:
                 )
                 row.update({f"{name}/{key}": value for key, value in metrics.items() if not key.endswith("_se")})
         return row
-
-    def _check_monitor(self) -> None:
-        """What needs a metric of a validation split is refused before the first epoch where there is none."""
-        recipe = self._recipe()[1]
-        needs = {
-            "scheduler plateau": recipe is not None and recipe.get("name") == "plateau",
-            "trainer.restore_best": self.trainer.restore_best,
-        }
-        for what, needed in needs.items():
-            if needed and not self.data.names("val") and self.trainer.monitor is None:
-                raise ConfigError(
-                    f"{what} follows a metric, but there is no validation split and no trainer.monitor: hold out "
-                    "samples (data.validation), or set trainer.monitor to a column of the log, such as train/loss."
-                )
-        monitors = {"trainer.monitor": self.trainer.monitor}
-        monitors |= {f"{type(c).__name__}.monitor": getattr(c, "monitor", None) for c in self.trainer.callbacks}
-        known = self.task.metrics()
-        for where, monitor in monitors.items():
-            split, _, metric = (monitor or "").partition("/")
-            if split in self.data.names("val") and known and metric not in known:
-                names = ", ".join(f"{split}/{name}" for name in known)
-                raise ConfigError(f"{where} is {monitor!r}; the metrics of this split are {names}.")
 
     def _monitor(self, row: Mapping[str, float]) -> str:
         if self.trainer.monitor is not None:
@@ -490,6 +486,8 @@ class FitSession:
         run = self.trainer.run
         assert run is not None
         self._save()
+        # A launcher ends the other processes as soon as one is gone, also one that is still saving.
+        self.engine.barrier()
         name = signal.Signals(self._signal).name
         command = "Trainer.fit(..., resume='auto')"
         if self.config is not None:
@@ -499,6 +497,7 @@ class FitSession:
             f"stopped by {name} at step {self.loop.step} of {self.loop.max_steps}; everything is saved in {run.path}. "
             f"Continue with: {command}",
             self._signal,
+            self.trainer.is_main,
         )
 
     def _finish(self) -> None:

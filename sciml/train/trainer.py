@@ -180,7 +180,7 @@ class Trainer:
             scheduler: Name, or ``{"name": ..., arguments}``.
             inputs: Forward argument to batch key, where the names differ.
             resume: ``"auto"`` continues the run folder if it has a checkpoint; a path continues from that file.
-            config: Kept in the run folder as ``config.yaml``.
+            config: Kept in the run folder as ``config.yaml``, with optimizer and scheduler as they are used.
 
         Returns:
             History and counts.

@@ -159,7 +159,8 @@ def snapshot(folder: Path) -> dict[str, bytes]:
         ({"batch_size": 7}, "trainer.batch_size was 5, now 7"),
         ({"seed": 1}, "trainer.seed was 0, now 1"),
         ({"clip_norm": 1.0}, "trainer.clip_norm was None, now 1.0"),
-        ({"optimizer": {"name": "sgd", "lr": 0.1}}, "optimizer.name was adamw, now sgd"),
+        ({"optimizer": {"name": "sgd", "lr": 0.1}}, r"its length: optimizer.name was adamw, now sgd\. Take"),
+        ({"optimizer": {"name": "adamw", "eps": 1e-6}}, r"its length: optimizer.eps was 1e-08, now 1e-06\. Take"),
         ({"optimizer": {"name": "adamw", "lr": 0.1}}, "optimizer.lr was 0.001, now 0.1"),
         ({"scheduler": {"name": "onecycle", "max_lr": 0.1}}, "scheduler.name was left out, now onecycle"),
         ({"task": OperatorRegression(loss="mse")}, "task.loss was relative_l2, now mse"),
@@ -175,6 +176,21 @@ def test_a_resumed_run_keeps_its_settings_and_a_refusal_changes_nothing(
     with pytest.raises(ConfigError, match=message):
         trainer.fit(make_net(), line_data, resume="auto", config={"model": "another"}, **fitting)
     assert snapshot(tmp_path) == before
+
+
+def test_arguments_that_are_spelt_out_are_the_same_settings(line_data: Dataset, make_net: Any, tmp_path: Path) -> None:
+    trainer = {"batch_size": 5, "progress": False, "run_dir": tmp_path / "run"}
+    Trainer(max_epochs=2, **trainer).fit(make_net(), line_data, scheduler="plateau")
+    optimizer = {"name": "adamw", "lr": 1e-3, "betas": [0.9, 0.999], "weight_decay": 0.01}
+    scheduler = {"name": "plateau", "mode": "min"}
+    result = Trainer(max_epochs=3, **trainer).fit(
+        make_net(), line_data, resume="auto", optimizer=optimizer, scheduler=scheduler
+    )
+    assert result.epochs == 3
+    with pytest.raises(ConfigError, match=r"scheduler\.mode was min, now max"):
+        Trainer(max_epochs=4, mode="max", **trainer).fit(
+            make_net(), line_data, resume="auto", optimizer=optimizer, scheduler="plateau"
+        )
 
 
 def test_other_data_of_the_same_shape_are_refused(line_data: Dataset, make_net: Any, tmp_path: Path) -> None:

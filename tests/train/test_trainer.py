@@ -127,6 +127,20 @@ def test_plateau_reads_the_monitored_metric(line_data: Dataset, make_net: Any) -
     assert [row["lr"] for row in result.history] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("mode", "scheduler", "expected"), [("min", {}, "min"), ("max", {}, "max"), ("max", {"mode": "min"}, "min")]
+)
+def test_plateau_follows_the_mode_of_the_trainer_unless_it_has_its_own(
+    mode: str, scheduler: dict[str, Any], expected: str, line_data: Dataset, make_net: Any
+) -> None:
+    # A column that rises: the number of the epoch. To a plateau that waits for a fall this is none, so it reacts.
+    result = quiet(max_epochs=4, monitor="epoch", mode=mode).fit(
+        make_net(), line_data, scheduler={"name": "plateau", "patience": 0, "factor": 0.5, **scheduler}
+    )
+    falling = [row["lr"] for row in result.history]
+    assert falling == pytest.approx([1e-3] * 4 if expected == "max" else [1e-3, 1e-3, 5e-4, 2.5e-4])
+
+
 def test_lbfgs_solves_a_linear_problem_through_its_closure(line_data: Dataset) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(8, 8), nn.Unflatten(1, (1, 8)))
