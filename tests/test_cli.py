@@ -58,7 +58,7 @@ def test_fit_trains_prints_and_fills_the_run_folder(capsys: pytest.CaptureFixtur
     names = {str(path.relative_to("run")) for path in Path("run").rglob("*") if path.is_file()}
     assert names == {
         "config.yaml", "metrics.csv", "metrics.json", "model.safetensors", "checkpoints/last.pt",
-        "history.png", "prediction.png", ".sciml-run",
+        "history.png", "prediction.png", "resolution.png", ".sciml-run",
     }  # fmt: skip
     report = json.loads(Path("run/metrics.json").read_text())
     data = load_dataset("darcy-small")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,8 @@ def _baseline(predictor: Any, split: Any, task: Any, metric: str) -> dict[str, A
 def _test_split(run: Any, name: str) -> dict[str, Any]:
     """Metrics on one split; a model that cannot take its resolution says so instead, and the run is kept."""
     try:
-        metrics: dict[str, Any] = run.trainer.test(run.model, run.data, run.task, prefix=name)[name]
+        alone = replace(run.data, splits={name: run.data[name]})
+        metrics: dict[str, Any] = run.trainer.test(run.model, alone, run.task, prefix=name)[name]
     except (ValueError, RuntimeError, TypeError, LookupError) as error:
         return {"error": " ".join(str(error).split())}
     return metrics
@@ -110,7 +112,7 @@ def _cell(values: Mapping[str, Any], metric: str) -> str:
 
 
 def draw(run: Any, report: Mapping[str, Any]) -> list[Path]:
-    """One test sample per split, and the training curve, into the run folder."""
+    """One test sample per split, the training curve and the error at several resolutions, into the run folder."""
     from sciml.plotting import plot_history, plot_operator_samples, plot_query_samples, plot_surface_samples
 
     folder = run.trainer.run.path
@@ -119,6 +121,7 @@ def draw(run: Any, report: Mapping[str, Any]) -> list[Path]:
     if rows:
         plot_history(rows, path=folder / "history.png")
         figures.append(folder / "history.png")
+    figures += _draw_resolutions(run, report, folder / "resolution.png")
     on_grids, at_points, on_surfaces = [], [], []
     for name in run.data.names("test"):
         if "error" in report[name]:
@@ -149,6 +152,37 @@ def draw(run: Any, report: Mapping[str, Any]) -> list[Path]:
         plot_surface_samples(on_surfaces, **options, path=folder / "prediction.png")
         figures.append(folder / "prediction.png")
     return figures
+
+
+def _draw_resolutions(run: Any, report: Mapping[str, Any], path: Path) -> list[Path]:
+    """Errors of the model and of the baselines against the grid, where the test splits have several."""
+    from sciml.plotting import plot_resolution_errors
+
+    metric = headline(run.task)
+    if metric is None:
+        return []
+    shapes = _grid_shapes(run, "test")
+    rows = {run.config["model"].get("name", "model"): report, **report["baselines"]}
+    curves = {
+        label: {
+            shape: (values[name][metric], values[name][f"{metric}_se"])
+            for name, shape in shapes.items()
+            if metric in values[name]
+        }
+        for label, values in rows.items()
+    }
+    if len(next(iter(curves.values()))) < 2:
+        return []
+    trained = sorted(set(_grid_shapes(run, "train").values()))
+    plot_resolution_errors(curves, trained=trained, metric=TITLES.get(metric, metric), path=path)
+    return [path]
+
+
+def _grid_shapes(run: Any, prefix: str) -> dict[str, tuple[int, ...]]:
+    """Shapes of the grids of the target, where it has some."""
+    target = getattr(run.task, "target", "y")
+    grids = {name: run.data[name].grids.get(target) for name in run.data.names(prefix)}
+    return {name: grid.shape for name, grid in grids.items() if grid is not None}
 
 
 def _on_grid(split: Any, prediction: Any, label: str) -> Any:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sciml.commands.resolve import complete_model, complete_trainer, with_defaults
 from sciml.config import CONFIG_VERSION, SECTIONS, VERSION_KEY, check_arguments, import_class, named, section_value
 from sciml.data import Dataset, Split, find_dataset, load_dataset
+from sciml.data.resolutions import resolution_options
 from sciml.errors import ConfigError, UnknownNameError, unknown_name
 from sciml.registry import model_spec, registry
 from sciml.train import EMA, Callback, EarlyStopping, FitResult, Method, Task, Trainer, build_model, derive_seed
@@ -168,7 +169,9 @@ def _is_path(name: str) -> bool:
 def _data(config: Mapping[str, Any]) -> Dataset:
     name, arguments = named("data", config)
     if (function := _data_function(config["data"])) is not None:
-        arguments = check_arguments("data", function, arguments)
+        wanted = resolution_options(arguments, function)
+        own = {key: value for key, value in arguments.items() if key not in wanted}
+        arguments = check_arguments("data", function, own) | wanted
     return load_dataset(name, **arguments)
 
 

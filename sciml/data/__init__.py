@@ -1,7 +1,8 @@
 """Data files and datasets.
 
 :func:`open_dataset` reads a file of any known layout, :func:`load_dataset` gives a named dataset with its splits,
-:class:`TensorLoader` its batches.
+:class:`TensorLoader` its batches. :func:`at_resolutions` takes a dataset to several resolutions, and
+:class:`MultiResolutionLoader` gives batches of all of them.
 """
 
 from importlib import import_module
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from sciml.data.generation import generate
     from sciml.data.info import describe_dataset, describe_file
     from sciml.data.loader import TensorLoader
+    from sciml.data.multi_resolution import MultiResolutionLoader
     from sciml.data.operator_data import aligned_split, grid_split, operator_dataset, ragged_split, triplet_split
+    from sciml.data.resolutions import at_resolutions, finest_first, restrict_split, training_splits
     from sciml.data.writers import save_pdebench, save_well
 
 __all__ = [
@@ -23,12 +26,15 @@ __all__ = [
     "Dataset",
     "Fields",
     "Format",
+    "MultiResolutionLoader",
     "Split",
     "TensorLoader",
     "aligned_split",
+    "at_resolutions",
     "describe_dataset",
     "describe_file",
     "find_dataset",
+    "finest_first",
     "generate",
     "grid_split",
     "list_datasets",
@@ -37,8 +43,10 @@ __all__ = [
     "operator_dataset",
     "problem_dataset",
     "ragged_split",
+    "restrict_split",
     "save_pdebench",
     "save_well",
+    "training_splits",
     "triplet_split",
 ]
 
@@ -50,7 +58,9 @@ _MODULES = {
     "generation": ("generate",),
     "info": ("describe_dataset", "describe_file"),
     "loader": ("TensorLoader",),
+    "multi_resolution": ("MultiResolutionLoader",),
     "operator_data": ("aligned_split", "grid_split", "operator_dataset", "ragged_split", "triplet_split"),
+    "resolutions": ("at_resolutions", "finest_first", "restrict_split", "training_splits"),
     "writers": ("save_pdebench", "save_well"),
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}

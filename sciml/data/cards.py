@@ -7,7 +7,7 @@ that come with sciml, and last among those of plugins.
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -19,6 +19,7 @@ from sciml.data.card_check import check_card
 from sciml.data.convert import dataset_of, hold_out, inputs_of, spec_of, split_of
 from sciml.data.dataset import Dataset, Split
 from sciml.data.formats import open_dataset
+from sciml.data.resolutions import RESOLUTION_OPTIONS, at_resolutions, finest_first, resolution_options
 from sciml.errors import ConfigError, DataFormatError, SciMLError, unknown_name
 from sciml.registry import registry
 
@@ -51,7 +52,8 @@ def load_dataset(name_or_path: str | Path, root: str | Path | None = None, **opt
             ``val``; the last ones), ``seed`` (hold out random ones instead), ``dtype`` (``"float32"`` or
             ``"float64"``), ``trajectory`` (keep all times of a target, as channels) and ``allow_nan`` (accept NaN and
             infinite values). A data file also takes ``channels`` (whether the second axis of ``x`` and ``y`` counts
-            channels, where the layout leaves it open). A plugin's dataset has its own.
+            channels, where the layout leaves it open). A plugin's dataset has its own. Any dataset on regular grids
+            takes ``resolutions``, ``test_resolutions`` and ``resampling``, as :func:`~sciml.data.at_resolutions`.
 
     Raises:
         UnknownNameError: If no dataset has this name; the message says where it was looked for.
@@ -66,6 +68,22 @@ def load_dataset(name_or_path: str | Path, root: str | Path | None = None, **opt
         >>> data.train["x"].shape
         torch.Size([900, 1, 16, 16])
     """
+    wanted = resolution_options(options, _factory(name_or_path, root))
+    data = _load(name_or_path, root, {name: value for name, value in options.items() if name not in wanted})
+    return at_resolutions(data, **wanted) if wanted else data
+
+
+def _factory(name_or_path: str | Path, root: str | Path | None) -> Callable[..., Any] | None:
+    """The function behind a dataset that has no card and is no file."""
+    name = str(name_or_path)
+    is_path = Path(name_or_path).is_file() or (Path(name_or_path) / _CARD).is_file()
+    if is_path or name in _folders(root) or name not in registry("datasets"):
+        return None
+    loaded: Callable[..., Any] = registry("datasets").load(name)
+    return loaded
+
+
+def _load(name_or_path: str | Path, root: str | Path | None, options: dict[str, Any]) -> Dataset:
     path = Path(name_or_path)
     if path.is_file() and path.name == _CARD:
         path = path.parent
@@ -145,7 +163,7 @@ def load_card(folder: str | Path, **options: Any) -> Dataset:
         with open_dataset(_data_file(Path(folder), card, part), card["format"], **reading) as fields:
             splits[name] = split_of(fields, card["fields"], card.get("grid"), kind, options.get("trajectory", False))
         _check_contents(Path(folder) / _CARD, card, name, splits[name])
-    splits = hold_out(splits, options.get("validation", 0), options.get("seed"))
+    splits = finest_first(hold_out(splits, options.get("validation", 0), options.get("seed")))
     spec = spec_of(next(iter(splits.values())), card["fields"], task=card["task"], name=card["name"])
     return Dataset(splits, spec, card["name"], card)
 
@@ -195,9 +213,10 @@ def _only(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 def _check_options(where: str, options: Mapping[str, Any], known: Mapping[str, tuple[tuple[type, ...], str]]) -> None:
     if unknown := [key for key in options if key not in known]:
-        close = get_close_matches(unknown[0], known, n=1)
+        names = [*known, *RESOLUTION_OPTIONS] if "validation" in known else list(known)
+        close = get_close_matches(unknown[0], names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ConfigError(f"{where} has no option {', '.join(unknown)}; there are {', '.join(known)}.{hint}")
+        raise ConfigError(f"{where} has no option {', '.join(unknown)}; there are {', '.join(names)}.{hint}")
     for key, value in options.items():
         types, words = known[key]
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):

@@ -104,7 +104,9 @@ class Dataset:
     """Splits of one problem with what they mean.
 
     ``train`` is used for training, names that begin with ``val`` for model selection and those that begin with
-    ``test`` for the final numbers, so one dataset may have test splits at several resolutions.
+    ``test`` for the final numbers, so one dataset may have test splits at several resolutions. So it may be for
+    training: all names that begin with ``train`` are used, and ``train``, or else the first of them, is the reference
+    that models take their sizes from.
 
     Args:
         splits: Name to split.
@@ -132,8 +134,8 @@ class Dataset:
 
     @property
     def train(self) -> Split:
-        """The training split."""
-        return self["train"]
+        """The training split; the reference where there are several resolutions."""
+        return self["train" if "train" in self.splits else next(iter(self.names("train")), "train")]
 
     def names(self, prefix: str) -> list[str]:
         """Split names that begin with ``prefix``, in the order of the dataset."""

@@ -121,7 +121,8 @@ class TensorLoader:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where the saved loader stood."""
-        if not 0 <= state["position"] < len(self):
+        # A run may be saved after the last batch of an epoch, before the next one begins.
+        if not 0 <= state["position"] <= len(self):
             raise ConfigError(f"the saved position is {state['position']}, an epoch has {len(self)} batches.")
         self.seed, self.epoch, self.position = state["seed"], state["epoch"], state["position"]
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from sciml.data.dataset import Dataset, Split
+from sciml.data.resolutions import finest_first
 from sciml.errors import ConfigError
 from sciml.spaces import DataSpec, FieldSpec, RegularGrid
 
@@ -191,28 +192,30 @@ def operator_dataset(
     """A dataset of splits made by the functions of this module.
 
     Args:
-        splits: Name to split; ``train``, and names that begin with ``val`` and ``test``.
+        splits: Name to split; ``train``, and names that begin with ``val`` and ``test``. Several that begin with
+            ``train`` are resolutions of one problem; the finest is the reference for the sizes of models.
         name: Name of the dataset.
         task: Task that a run takes when it names none.
         units: Units by field.
         card: Provenance.
 
     Raises:
-        ConfigError: If there is no ``train``.
+        ConfigError: If no name begins with ``train``.
 
     Example:
         >>> train = aligned_split(torch.zeros(8, 100), torch.linspace(0, 1, 50), torch.zeros(8, 50))
         >>> operator_dataset({"train": train}).spec["u"].shape
         (100,)
     """
-    if "train" not in splits:
+    if not any(key.startswith("train") for key in splits):
         raise ConfigError(f"splits are named {sorted(splits)}, expected one named 'train'.")
-    train = splits["train"]
+    splits = finest_first(splits)
+    train = next(iter(splits.values()))
     fields = {
         key: replace(_field(key, value, key in train.shared, (units or {}).get(key)), grid=train.grids.get(key))
         for key, value in train.tensors.items()
     }
-    return Dataset(dict(splits), DataSpec(fields, task=task, name=name), name, card or {})
+    return Dataset(splits, DataSpec(fields, task=task, name=name), name, card or {})
 
 
 def _field(name: str, value: Tensor, shared: bool, units: str | None) -> FieldSpec:

@@ -21,16 +21,16 @@ _RULES = ("uniform", "voronoi", "knn", "sorted-trapezoid")
 class PointCloud(BaseDiscretization):
     r"""Scattered points; what share of the domain each of them stands for has to be said.
 
-    =====================  =================================================  ======================
-    weights                rule                                               needs
-    =====================  =================================================  ======================
-    a tensor               as given
-    ``uniform``            :math:`|D|/n`: right for points drawn uniformly     bounds or volume
-    ``voronoi``            volume of the Voronoi cell in the box              bounds, dim 1 to 3
-    ``knn``                proportional to :math:`r_k^d`, the distance to the  bounds or volume
-                           k-th neighbour; sums to :math:`|D|`
-    ``sorted-trapezoid``   half the distance of the neighbours on a line      dim 1; bounds optional
-    =====================  =================================================  ======================
+    ====================  ==================================================  ======================
+    weights               rule                                                needs
+    ====================  ==================================================  ======================
+    a tensor              as given
+    ``uniform``           :math:`|D|/n`: right for points drawn uniformly     bounds or volume
+    ``voronoi``           volume of the Voronoi cell in the box               bounds, dim 1 to 3
+    ``knn``               :math:`r_k^d`, the distance to the k-th neighbour,  bounds or volume
+                          scaled to the sum :math:`|D|`
+    ``sorted-trapezoid``  half the distance of the neighbours on a line       dim 1; bounds optional
+    ====================  ==================================================  ======================
 
     Args:
         points: Coordinates ``(n, d)``, or ``(n,)`` on a line.

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sciml import metrics
-from sciml.data import Batch, Dataset, Split
+from sciml.data import Batch, Dataset, Split, training_splits
 from sciml.errors import ConfigError
 from sciml.metrics import relative_h1, relative_l2
 from sciml.spaces import RegularGrid
@@ -29,7 +29,9 @@ class OperatorRegression(Task):
     r"""Learns an operator :math:`G: x \mapsto y` from pairs of sampled functions.
 
     Inputs and targets are standardised per channel with statistics of the training split. The loss compares
-    standardised functions; metrics and predictions are in the units of the data.
+    standardised functions; metrics and predictions are in the units of the data. With several training resolutions,
+    every sample counts alike in the statistics, and each loss is taken by quadrature on the grid of its batch, so that
+    they are comparable.
 
     Args:
         loss: ``mse``, ``relative_l2`` or ``relative_h1`` (the last needs a grid), or a sum of them:
@@ -65,6 +67,8 @@ class OperatorRegression(Task):
         self.optimizer = optimizer
         self.normalizer = FieldNormalizer({})
         self._coords: dict[tuple[Any, ...], Tensor] = {}
+        self._grids: dict[tuple[int, ...], RegularGrid] = {}
+        self._several = False
         self._binding: Binding | None = None
         self._loss: _Loss | None = None
 
@@ -78,7 +82,9 @@ class OperatorRegression(Task):
             raise ConfigError(f"the data hold {sorted(train.tensors)}, but the task's target is {self.target!r}.")
         names = self._fields_to_normalize(dataset)
         channels = {name: spec.channels for name, spec in dataset.spec.fields.items()}
-        self.normalizer = FieldNormalizer.fit(train, names, channels)
+        splits = list(training_splits(dataset).values())
+        self.normalizer = FieldNormalizer.fit(splits, names, channels)
+        self._several = len(splits) > 1
         self._loss = self._make_loss()
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -98,16 +104,31 @@ class OperatorRegression(Task):
         return lambda prediction, target, weight: sum(part(prediction, target, weight) for part in parts)  # type: ignore[return-value]
 
     def _loss_part(self, name: str) -> _Loss:
-        grid = self.grids.get(self.target)
-        if name == "mse":
+        if name == "mse" and not self._several:
             return _mse
+        if name == "mse":
+            return lambda prediction, target, weight: _mse(prediction, target, self._weights(weight, prediction))
         if name == "relative_l2":
             return lambda prediction, target, weight: relative_l2(
-                prediction, target, _fitted(weight, grid, prediction)
+                prediction, target, self._weights(weight, prediction)
             ).mean()
-        if grid is None:
+        if self.target not in self.grids:
             raise ConfigError(f"task.loss relative_h1 needs the grid of {self.target!r}, and the dataset has none.")
-        return lambda prediction, target, weight: relative_h1(prediction, target, grid).mean()
+        return lambda prediction, target, weight: relative_h1(prediction, target, self._grid_of(target)).mean()
+
+    def _weights(self, weight: Tensor | None, like: Tensor) -> Tensor | None:
+        grid = self._grid_of(like) if weight is None and self.target in self.grids else None
+        return _fitted(weight, grid, like)
+
+    def _grid_of(self, values: Tensor) -> RegularGrid:
+        """The grid of the target at the resolution of these values."""
+        reference = self.grids[self.target]
+        shape = tuple(values.shape[values.dim() - reference.dim :])
+        if shape == reference.shape or values.dim() <= reference.dim:
+            return reference
+        if shape not in self._grids:
+            self._grids[shape] = reference.with_shape(shape)
+        return self._grids[shape]
 
     def bind(self, model: nn.Module, keys: Sequence[str], inputs: Mapping[str, str] | None = None) -> None:
         self._binding = bind(model, [key for key in keys if key != self.target], inputs)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from sciml.data import Dataset
+from sciml.data import Dataset, training_splits
 from sciml.errors import CheckpointError, ConfigError
 from sciml.train.task import Task
 
@@ -20,10 +20,14 @@ _MISSING = "left out"
 
 
 def data_identity(data: Dataset) -> dict[str, Any]:
-    """Shapes and hash of the training split."""
+    """Shapes and hash of the training split, or of those of all resolutions."""
+    splits = training_splits(data)
+    if len(splits) == 1:
+        splits = {"train": data.train}
+    shapes = {name: {key: list(value.shape) for key, value in split.tensors.items()} for name, split in splits.items()}
     return {
-        "shapes": {name: list(value.shape) for name, value in data.train.tensors.items()},
-        "hash": Dataset({"train": data.train}, data.spec).hash,
+        "shapes": shapes["train"] if len(splits) == 1 else shapes,
+        "hash": Dataset(splits, data.spec).hash,
     }
 
 

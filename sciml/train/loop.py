@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sciml.data import TensorLoader
+from sciml.data import MultiResolutionLoader, TensorLoader
 from sciml.errors import ConfigError, NonFiniteError
+from sciml.spaces import RegularGrid
 from sciml.train.callbacks import Callback
 from sciml.train.engine import Engine
 from sciml.train.finite import FiniteCheck, first_non_finite_module, first_non_finite_parameter
@@ -35,6 +36,7 @@ _REFRESH_SECONDS = 0.1
 class _MicroBatch:
     batch: dict[str, Any]
     weight: float  # share of this micro-batch in the mean over all samples of the step
+    grids: Mapping[str, RegularGrid]
 
 
 @dataclass
@@ -83,7 +85,7 @@ class TrainingLoop:
         model: nn.Module,
         forward_model: nn.Module,
         task: Task,
-        loader: TensorLoader,
+        loader: TensorLoader | MultiResolutionLoader,
         optimizer: Optimizer,
         schedule: Schedule | None,
         hooks: Hooks,
@@ -183,16 +185,20 @@ class TrainingLoop:
         batches = iter(loader)
         if self.accumulate == 1 and world == 1:
             for batch in batches:
-                yield _Group([_MicroBatch(batch, 1.0)], loader.total_size)
+                yield _Group([_MicroBatch(batch, 1.0, loader.split.grids)], loader.total_size)
             return
         while True:
-            # The sizes belong to the batch that was given out last, so they are read as it comes.
-            group = [(batch, loader.local_size, loader.total_size) for batch in islice(batches, self.accumulate)]
+            # Sizes and grids belong to the batch that was given out last, so they are read as it comes.
+            group = [
+                (batch, loader.local_size, loader.total_size, loader.split.grids)
+                for batch in islice(batches, self.accumulate)
+            ]
             if not group:
                 return
-            total = sum(size for _, _, size in group)
+            total = sum(size for _, _, size, _ in group)
             # Processes are averaged afterwards, hence the factor of their number.
-            yield _Group([_MicroBatch(batch, world * local / total) for batch, local, _ in group], total)
+            parts = [_MicroBatch(batch, world * local / total, grids) for batch, local, _, grids in group]
+            yield _Group(parts, total)
 
     def _optimizer_step(self, group: _Group) -> None:
         context, hooks = self.context, self.hooks
@@ -235,7 +241,7 @@ class TrainingLoop:
 
     def _passes(self, micro: _MicroBatch, samples: int) -> Tensor:
         context, hooks = self.context, self.hooks
-        context.batch = micro.batch
+        context.batch, context.grids = micro.batch, micro.grids
         for hook in hooks.on_batch_start:
             hook(context)
         num = 1

@@ -42,7 +42,7 @@ class StepContext:
         output: Output of the last forward pass of this step.
         loss: Loss of the last pass, with extra terms.
         micro_pass: Index of the pass within this step.
-        grids: Field name to the grid of the training data, where there is one.
+        grids: Field name to the grid of the current batch, where there is one.
     """
 
     model: nn.Module

@@ -1,6 +1,6 @@
 """Standardisation of named fields, fitted on the training split and independent of the resolution."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -38,11 +38,31 @@ class Standardize(nn.Module):
             u: The values.
             mask: Which points ``(batch, points)`` are no padding.
         """
+        return self._set(*self._moments(u, mask))
+
+    def fit_sets(self, sets: Sequence[tuple[Tensor, Tensor | None]]) -> "Standardize":
+        """Set mean and standard deviation of several sets of samples together, such as several resolutions.
+
+        Every sample counts alike, however many points it has.
+
+        Args:
+            sets: Values and mask of each, as for :meth:`fit`.
+        """
+        shares = torch.tensor([len(u) for u, _ in sets], dtype=torch.float64, device=self.mean.device)
+        shares = (shares / shares.sum())[:, None]
+        means, spreads = (torch.stack(part) for part in zip(*(self._moments(*each) for each in sets), strict=True))
+        mean = (shares * means).sum(0)
+        variance = (shares * (spreads.square() + (means - mean).square())).sum(0)
+        return self._set(mean, variance.sqrt())
+
+    def _moments(self, u: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         channels = len(self.mean)
         flat = u.to(torch.float64).reshape(len(u), channels, -1).movedim(1, 0)
         flat = flat.flatten(1) if mask is None else flat[:, mask]
         mean = flat.mean(1)
-        std = (flat - mean[:, None]).square().mean(1).sqrt()
+        return mean, (flat - mean[:, None]).square().mean(1).sqrt()
+
+    def _set(self, mean: Tensor, std: Tensor) -> "Standardize":
         # A channel constant up to rounding carries nothing to scale.
         constant = std <= 1e-12 * mean.abs().clamp(min=1e-300)
         self.mean = mean.to(self.mean)
@@ -85,20 +105,24 @@ class FieldNormalizer(nn.Module):
         return module
 
     @classmethod
-    def fit(cls, split: Split, names: Iterable[str], channels: Mapping[str, int | None]) -> "FieldNormalizer":
-        """Fit on the samples of a split.
+    def fit(
+        cls, split: Split | Sequence[Split], names: Iterable[str], channels: Mapping[str, int | None]
+    ) -> "FieldNormalizer":
+        """Fit on the samples of a split, or of several resolutions, in which every sample counts alike.
 
         Raises:
             ConfigError: If a field does not exist or holds no floating-point numbers.
         """
         normalizer = cls({name: channels.get(name) or 1 for name in names})
+        splits = [split] if isinstance(split, Split) else list(split)
         for name in normalizer.fields:
-            value = split[name]
-            if not value.is_floating_point():
-                raise ConfigError(
-                    f"field {name!r} has dtype {value.dtype}: only floating-point fields are standardised."
-                )
-            normalizer[name].to(value.dtype).fit(value, split.tensors.get(f"{name}.mask"))
+            sets = [(part[name], part.tensors.get(f"{name}.mask")) for part in splits]
+            dtype = sets[0][0].dtype
+            if not dtype.is_floating_point:
+                raise ConfigError(f"field {name!r} has dtype {dtype}: only floating-point fields are standardised.")
+            field = normalizer[name].to(dtype)
+            # One set goes its own way: pooling it would round its numbers once more.
+            field.fit(*sets[0]) if len(sets) == 1 else field.fit_sets(sets)
         return normalizer
 
     @classmethod

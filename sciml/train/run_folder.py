@@ -21,7 +21,8 @@ from sciml.train.checkpoint import atomic_path
 __all__ = ["RunFolder"]
 
 _LOCK = ".lock"
-_OWN_FILES = ("config.yaml", "metrics.csv", "metrics.json", "model.safetensors", "history.png", "prediction.png")
+_PICTURES = ("history.png", "prediction.png", "resolution.png")
+_OWN_FILES = ("config.yaml", "metrics.csv", "metrics.json", "model.safetensors", *_PICTURES)
 _OWN_FOLDERS = ("checkpoints", "tensorboard")
 
 

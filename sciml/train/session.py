@@ -23,7 +23,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 import sciml
-from sciml.data import Dataset, Split, TensorLoader
+from sciml.data import Dataset, MultiResolutionLoader, Split, TensorLoader, training_splits
 from sciml.errors import CheckpointError, ConfigError, NonFiniteError, SciMLError
 from sciml.registry import model_spec, registry
 from sciml.train.build import origin_of
@@ -204,7 +204,7 @@ class FitSession:
         engine, trainer = self.engine, self.trainer
         self._identity = self.data
         if trainer.check_finite:
-            for name in ("train", *self.data.names("val")):
+            for name in (*training_splits(self.data), *self.data.names("val")):
                 check_split(name, self.data[name])
         dtype = engine.dtype or dtype_of(self.model)
         splits = {name: cast_split(split, dtype) for name, split in self.data.splits.items()}
@@ -212,16 +212,12 @@ class FitSession:
         self.task.setup(self.data)
         check_monitors(trainer, self.task, self.data, self.hooks, self._recipe()[1])
         self.task.to(engine.device)
-        train = self.task.prepare(self.data.train.to(engine.device))
-        self.loader = TensorLoader(
-            train,
-            trainer.batch_size,
-            shuffle=trainer.shuffle,
-            seed=derive_seed(trainer.seed, "loader"),
-            drop_last=trainer.drop_last,
-            rank=engine.rank,
-            world_size=engine.world_size,
-        )
+        splits = {
+            name: self.task.prepare(split.to(engine.device)) for name, split in training_splits(self.data).items()
+        }
+        train = splits["train" if "train" in splits else next(iter(splits))]
+        self._training = splits
+        self.loader = self._make_loader(splits)
         # A part that is computed from the data, such as the modes of a POD, is taken from what the model will see.
         if callable(fit_data := getattr(self.model, "fit_data", None)):
             fit_data(train)
@@ -230,6 +226,39 @@ class FitSession:
             self.model = method.transform(self.model, example)
         self.model = engine.prepare(self.model)
         self.task.bind(self.model, list(example), self.inputs or _declared_inputs(self.model))
+
+    def _make_loader(self, splits: Mapping[str, Split]) -> TensorLoader | MultiResolutionLoader:
+        trainer, engine = self.trainer, self.engine
+        options: dict[str, Any] = {
+            "shuffle": trainer.shuffle,
+            "seed": derive_seed(trainer.seed, "loader"),
+            "drop_last": trainer.drop_last,
+            "rank": engine.rank,
+            "world_size": engine.world_size,
+        }
+        if len(splits) == 1:
+            return TensorLoader(next(iter(splits.values())), trainer.batch_size, **options)
+        return MultiResolutionLoader(splits, trainer.batch_size, **options)
+
+    def _try_resolutions(self) -> None:
+        """One sample of every resolution through the model: one that it cannot take is refused before training."""
+        if len(self._training) < 2:
+            return
+        model = self.loop.forward_model
+        model.eval()
+        for name, split in self._training.items():
+            batch = split.batch(slice(0, 1))
+            try:
+                with torch.no_grad(), torch.random.fork_rng():
+                    self.task.compute(model, batch)
+            except (ValueError, RuntimeError, TypeError, LookupError) as error:
+                shapes = ", ".join(f"{key} {tuple(value.shape[1:])}" for key, value in batch.items() if key != "coords")
+                raise ConfigError(
+                    f"{type(self.model).__name__} cannot be trained on the split {name} ({shapes}), it was built for "
+                    f"{next(iter(self._training))}: {' '.join(str(error).split())} Train it at one resolution, or take "
+                    "a model for functions at any resolution, such as fno."
+                ) from error
+        model.train()
 
     def _start(self, checkpoint: dict[str, Any] | None) -> None:
         trainer = self.trainer
@@ -271,6 +300,7 @@ class FitSession:
             callbacks=trainer.callbacks,
             progress=make_progress(trainer.progress if trainer.is_main else False),
         )
+        self._try_resolutions()
         if checkpoint is not None:
             self._restore(checkpoint)
 

@@ -49,6 +49,18 @@ def test_a_restored_loader_goes_on_in_the_middle_of_an_epoch() -> None:
     assert seen + epoch(second) + epoch(second) == expected
 
 
+def test_a_loader_saved_after_the_last_batch_of_an_epoch_goes_on_with_the_next() -> None:
+    reference = TensorLoader(split_of(10), 3, shuffle=True, seed=1)
+    expected = epoch(reference) + epoch(reference)
+    first = TensorLoader(split_of(10), 3, shuffle=True, seed=1)
+    iterator = iter(first)
+    seen = [next(iterator)["x"].tolist() for _ in range(len(first))]
+    second = TensorLoader(split_of(10), 3, shuffle=True, seed=1)
+    second.load_state_dict(first.state_dict())
+    assert epoch(second) == []
+    assert seen + epoch(second) == expected
+
+
 def test_epochs_have_different_orders_and_the_global_generator_is_untouched() -> None:
     state = torch.get_rng_state()
     loader = TensorLoader(split_of(50), 25, shuffle=True)

@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--resolutions", action="store_true")
     args = parser.parse_args()
 
     torch.manual_seed(0)
@@ -31,8 +32,14 @@ def main() -> None:
     fields = {name: FieldSpec(name, role, 1, (8,)) for name, role in (("x", "input"), ("y", "target"))}
     splits = {"train": Split({"x": x[:23], "y": y[:23]}), "val": Split({"x": x[23:], "y": y[23:]})}
     data = Dataset({**splits, "test": splits["val"]}, DataSpec(fields))
+    if args.resolutions:
+        coarse = Split({"x": x[:19, :, ::2], "y": y[:19, :, ::2]})
+        training = {"train_8": splits["train"], "train_4": coarse}
+        data = Dataset({**training, "val": splits["val"], "test": splits["val"]}, DataSpec(fields))
     layers = [nn.Flatten(), nn.Linear(8, 16), nn.Tanh(), nn.Dropout(args.dropout), nn.Linear(16, 8)]
     model = nn.Sequential(*layers, nn.Unflatten(1, (1, 8))).double()
+    if args.resolutions:
+        model = nn.Sequential(nn.Conv1d(1, 4, 3, padding=1), nn.Tanh(), nn.Conv1d(4, 1, 1)).double()
     rank = os.environ.get("LOCAL_RANK", "0")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.with_name(f"{args.out.name}.pid.{rank}").write_text(str(os.getpid()))

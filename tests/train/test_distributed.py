@@ -53,7 +53,7 @@ def test_two_processes_that_are_stopped_and_resumed_equal_the_unbroken_run(tmp_p
 
 
 @pytest.mark.distributed
-@pytest.mark.parametrize("extra", [[], ["--accumulate", "2"]])
+@pytest.mark.parametrize("extra", [[], ["--accumulate", "2"], ["--resolutions"]])
 def test_two_processes_equal_one_to_rounding(extra: list[str], tmp_path: Path) -> None:
     # 23 samples in batches of 4: the last batch has 3 samples, two on one rank and one on the other.
     one = run(tmp_path / "one", 1, *extra)

@@ -13,6 +13,7 @@ class KernelCache:
 
     def __init__(self) -> None:
         self._key: Hashable = None
+        self._weight: Tensor | None = None
         self._kernel: Tensor | None = None
 
     def __call__(self, scale: Hashable, weight: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
@@ -21,9 +22,10 @@ class KernelCache:
             return make(weight)
         if weight.is_inference() or torch.compiler.is_compiling():
             return make(weight)
-        key = (scale, weight._version, weight.data_ptr(), weight.dtype, weight.device)
-        if key != self._key or self._kernel is None:
-            self._key, self._kernel = key, make(weight)
+        key = (scale, weight.dtype, weight.device)
+        # The version of a tensor does not tell: fused optimizers change weights and leave it as it was.
+        if key != self._key or self._kernel is None or self._weight is None or not torch.equal(weight, self._weight):
+            self._key, self._weight, self._kernel = key, weight.detach().clone(), make(weight)
         return self._kernel
 
     def __deepcopy__(self, memo: object) -> "KernelCache":

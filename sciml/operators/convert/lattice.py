@@ -21,14 +21,14 @@ HALF = Fraction(1, 2)
 class LatticeAxis:
     r"""How the points of one axis lie.
 
-    =========  ==========================  ================
-    kind       points                      at scale ``s``
-    =========  ==========================  ================
-    ``cell``   :math:`(i + 1/2) h`         :math:`s n`
-    ``left``   :math:`i h`, open at right  :math:`s n`
-    ``closed`` :math:`i h`, with both ends :math:`s(n-1)+1`
-    ``cloud``  anywhere                    :math:`s n`
-    =========  ==========================  ================
+    ==========  ===========================  ================
+    kind        points                       at scale ``s``
+    ==========  ===========================  ================
+    ``cell``    :math:`(i + 1/2) h`          :math:`s n`
+    ``left``    :math:`i h`, open at right   :math:`s n`
+    ``closed``  :math:`i h`, with both ends  :math:`s(n-1)+1`
+    ``cloud``   anywhere                     :math:`s n`
+    ==========  ===========================  ================
 
     Args:
         kind: One of these.

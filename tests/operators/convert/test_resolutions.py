@@ -315,6 +315,20 @@ def test_refined_kernels_are_kept_only_while_nothing_trains() -> None:
     assert layer.weight.grad is not None
 
 
+def test_a_fused_optimizer_between_two_evaluations_is_seen() -> None:
+    layer = HatConv2d(1, 1, 3, padding=1, reference=(8, 8))
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.1, fused=True)
+    x = torch.randn(1, 1, 20, 20)
+    with torch.no_grad():
+        before = layer(x)
+    layer(x).sum().backward()
+    optimizer.step()
+    trained = layer(x).detach()
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), trained)
+    assert not torch.allclose(before, trained)
+
+
 def test_layers_of_their_own_check_their_arguments() -> None:
     with pytest.raises(ConversionError, match=r"circular padding, axis 0 of the reference is not periodic"):
         HatConv1d(1, 1, 3, padding=1, padding_mode="circular", reference=(16,))
