@@ -153,7 +153,8 @@ class FitSession:
             self.result.seconds = time.perf_counter() - begin
             for logger in self.loggers:
                 logger.close()
-        if self._signal:
+        # After its last step, several processes end their run as if no signal had come: they cannot agree any more.
+        if self.loop.stop_reason == "signal" or (self._signal and self.engine.world_size == 1):
             self._interrupt()
         self._finish()
         return self.result
@@ -379,17 +380,21 @@ class FitSession:
             self._save()
 
     def _after_step(self) -> None:
-        if self.engine.world_size > 1:
-            # A signal may reach the processes at different steps; they must stop at the same one.
-            flag = torch.tensor(float(self._signal), device=self.engine.device)
-            # Every process takes part in the sum, also one that has its signal already.
-            total = float(self.engine.sum(flag))
-            self._signal = self._signal or (signal.SIGTERM if total else 0)
-        if self._signal:
+        if self._all_stop():
             self.loop.stop("signal", final=False)
         steps = self.trainer.checkpoint_steps
         if steps is not None and self.loop.step % steps == 0:
             self._save()
+
+    def _all_stop(self) -> bool:
+        """Whether to stop at this step: what all processes say together, as a signal may reach them at different steps.
+
+        One that arrives while they speak waits for the next step, or one process would stop alone.
+        """
+        if self.engine.world_size == 1:
+            return bool(self._signal)
+        flag = torch.tensor(float(self._signal), device=self.engine.device)
+        return bool(float(self.engine.sum(flag)))
 
     def _validate(self) -> dict[str, float]:
         row: dict[str, float] = {}
@@ -518,7 +523,9 @@ class FitSession:
         self._save()
         # A launcher ends the other processes as soon as one is gone, also one that is still saving.
         self.engine.barrier()
-        name = signal.Signals(self._signal).name
+        # Another process may have had the signal.
+        number = self._signal or signal.SIGTERM
+        name = signal.Signals(number).name
         command = "Trainer.fit(..., resume='auto')"
         if self.config is not None:
             command = f"sciml fit {shlex.quote(str(run.config))} --resume"
@@ -526,7 +533,7 @@ class FitSession:
         raise Interrupted(
             f"stopped by {name} at step {self.loop.step} of {self.loop.max_steps}; everything is saved in {run.path}. "
             f"Continue with: {command}",
-            self._signal,
+            number,
             self.trainer.is_main,
         )
 
