@@ -7,10 +7,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
+
+from sciml.train.session import FitSession
 
 SCRIPT = Path(__file__).with_name("distributed_script.py")
 
@@ -39,6 +42,20 @@ def test_a_signal_to_one_process_stops_both_at_the_same_step(rank: int, tmp_path
     assert error.count("stopped by SIGTERM") == 2
     assert "RuntimeError" not in error
     assert torch.load(tmp_path / "run/checkpoints/last.pt", weights_only=True)["loop"]["step"] > 0
+
+
+def test_a_signal_that_arrives_while_processes_agree_waits_for_the_next_step() -> None:
+    """Else one of them would stop alone, and the other would wait for it for ever."""
+
+    def add(flag: torch.Tensor) -> torch.Tensor:
+        total = flag.clone()
+        session._signal = signal.SIGTERM
+        return total
+
+    engine = SimpleNamespace(world_size=2, device=torch.device("cpu"), sum=add)
+    session = SimpleNamespace(engine=engine, _signal=0)
+    assert not FitSession._all_stop(session)  # type: ignore[arg-type]
+    assert FitSession._all_stop(session)  # type: ignore[arg-type]
 
 
 @pytest.mark.distributed
