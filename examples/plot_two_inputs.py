@@ -90,10 +90,18 @@ report("linear least squares", rows["test"] @ solution)
 # %%
 # Two test functions
 # ------------------
-# Left the initial state, then the solution over space (to the right) and time (upwards). The stripes are bent and
-# inclined by the speed.
+# Left the initial state and the speed, then the solution over space (to the right) and time (upwards). The stripes are
+# bent and inclined by the speed.
+inputs = {"initial state": "u0", "speed": "v"}
 samples = [
-    QuerySample(test["u0"][i], test["coords"], test["y"][i], prediction[i], test["u0.pos"][:, 0], f"function {i}")
+    QuerySample(
+        {name: test[key][i] for name, key in inputs.items()},
+        test["coords"],
+        test["y"][i],
+        prediction[i],
+        {name: test[f"{key}.pos"][:, 0] for name, key in inputs.items()},
+        f"function {i}",
+    )
     for i in (0, 1)
 ]
-figure = plot_query_samples(samples, names={"u": "initial state"}, coordinates=("$x$", "$t$"), path="two-inputs.png")
+figure = plot_query_samples(samples, names={"u": "inputs"}, coordinates=("$x$", "$t$"), path="two-inputs.png")

@@ -204,11 +204,11 @@ def _on_surface(split: Any, prediction: Any, label: str) -> Any:
 
 
 def _at_points(split: Any, prediction: Any, label: str, spec: Any) -> Any:
-    """The first input and channel of the first sample, where its query points lie on a line or a plane."""
+    """The inputs of the first sample, and its first channel where its query points lie on a line or a plane."""
     from sciml.plotting import QuerySample
 
-    source = next((field.name for field in spec.inputs if field.name in split.tensors), None)
-    if source is None or "coords" not in split.tensors:
+    sources = [field.name for field in spec.inputs if field.name in split.tensors]
+    if not sources or "coords" not in split.tensors:
         return None
     coords = split["coords"] if split["coords"].dim() == 2 else split["coords"][0]
     target, guess = (value[0].reshape(-1, len(coords))[0] for value in (split["y"], prediction))
@@ -217,7 +217,9 @@ def _at_points(split: Any, prediction: Any, label: str, spec: Any) -> Any:
     # Fewer points than this make no curve and no triangles.
     if coords.shape[1] not in (1, 2) or len(coords) < 4:
         return None
-    u = split[source][0].reshape(-1, split[source].shape[-1])[0]
-    where = split.tensors.get(f"{source}.pos")
-    on_a_line = where is not None and where.dim() == 2 and where.shape == (len(u), 1)
-    return QuerySample(u, coords, target, guess, where[:, 0] if on_a_line and where is not None else None, label)
+    inputs = {name: split[name][0].reshape(-1, split[name].shape[-1])[0] for name in sources}
+    places = {name: split.tensors.get(f"{name}.pos") for name in sources}
+    sensors = {n: at[:, 0] for n, at in places.items() if at is not None and at.shape == (len(inputs[n]), 1)}
+    if len(sources) == 1:
+        return QuerySample(inputs[sources[0]], coords, target, guess, sensors.get(sources[0]), label)
+    return QuerySample(inputs, coords, target, guess, sensors, label)

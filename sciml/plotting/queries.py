@@ -24,20 +24,27 @@ class QuerySample:
     """One row of the picture.
 
     Args:
-        u: Input function at its sensors ``(sensors,)``.
+        u: Input function at its sensors ``(sensors,)``; several of them by name.
         coords: Query points ``(points, dim)``, dim 1 or 2.
         y: Target ``(points,)``.
         prediction: Like the target.
-        sensors: Where the input is known ``(sensors,)``; indices are drawn when None.
+        sensors: Where the input is known ``(sensors,)``, by name where there are several inputs; indices are drawn
+            when None.
         label: What the row shows.
     """
 
-    u: Tensor
+    u: Tensor | Mapping[str, Tensor]
     coords: Tensor
     y: Tensor
     prediction: Tensor
-    sensors: Tensor | None = None
+    sensors: Tensor | Mapping[str, Tensor] | None = None
     label: str = ""
+
+    def curves(self) -> dict[str, tuple[Tensor, Tensor | None]]:
+        """Values and places of every input, by name; a single one has none."""
+        inputs = {"": self.u} if isinstance(self.u, Tensor) else self.u
+        places = self.sensors if isinstance(self.sensors, Mapping) else dict.fromkeys(inputs, self.sensors)
+        return {name: (values, places.get(name)) for name, values in inputs.items()}
 
 
 def plot_query_samples(
@@ -91,13 +98,15 @@ def _dim(samples: Sequence[QuerySample]) -> int:
     if len(dims) != 1 or not dims <= {1, 2}:
         raise ConfigError(f"pictures need samples with query points (points, 1) or (points, 2), given {sorted(dims)}.")
     for sample in samples:
-        shapes = [tuple(part.shape) for part in (sample.u, sample.coords, sample.y, sample.prediction)]
-        points = (len(sample.coords),)
-        fit = len(shapes[0]) == 1 and len(shapes[1]) == 2 and shapes[2] == shapes[3] == points
-        if not fit or (sample.sensors is not None and sample.sensors.shape != sample.u.shape):
+        shapes = [tuple(part.shape) for part in (sample.coords, sample.y, sample.prediction)]
+        fit = len(shapes[0]) == 2 and shapes[1] == shapes[2] == shapes[0][:1]
+        for u, sensors in sample.curves().values():
+            fit = fit and u.dim() == 1 and (sensors is None or sensors.shape == u.shape)
+        if not fit:
+            inputs = ", ".join(str(tuple(u.shape)) for u, _ in sample.curves().values())
             raise ConfigError(
-                f"sample {sample.label!r} has u {shapes[0]}, coords {shapes[1]}, y {shapes[2]} and prediction "
-                f"{shapes[3]}; expected (sensors,), (points, dim), (points,) and (points,)."
+                f"sample {sample.label!r} has u {inputs}, coords {shapes[0]}, y {shapes[1]} and prediction "
+                f"{shapes[2]}; expected (sensors,), (points, dim), (points,) and (points,)."
             )
     return dims.pop()
 
@@ -112,11 +121,15 @@ def _error_text(sample: QuerySample) -> str:
 
 
 def _draw_input(axis: Any, sample: QuerySample, name: str) -> None:
-    at = np.arange(len(sample.u)) if sample.sensors is None else _numpy(sample.sensors)
-    axis.plot(at, _numpy(sample.u), color="tab:gray")
-    axis.set_xlabel("sensor" if sample.sensors is None else "$x$")
+    curves = sample.curves()
+    for label, (values, sensors) in curves.items():
+        at = np.arange(len(values)) if sensors is None else _numpy(sensors)
+        axis.plot(at, _numpy(values), label=label, color="tab:gray" if len(curves) == 1 else None)
+    axis.set_xlabel("sensor" if any(sensors is None for _, sensors in curves.values()) else "$x$")
     axis.set_ylabel(f"{sample.label}\n{name}".lstrip())
     axis.margins(x=0.01)
+    if len(curves) > 1:
+        axis.legend(frameon=False)
 
 
 def _lines(figure: Figure, samples: Sequence[QuerySample], names: Mapping[str, str], labels: Sequence[str]) -> None:

@@ -40,6 +40,16 @@ def test_truth_and_prediction_share_their_colours_and_errors_are_centred() -> No
     assert figure.axes[1].get_ylabel() == "t"
 
 
+def test_several_inputs_share_an_axis_with_a_legend() -> None:
+    x = torch.linspace(0, 1, 5)
+    one = sample(1)
+    both = QuerySample({"state": x, "speed": x[:3]}, one.coords, one.y, one.prediction, {"speed": x[:3] * 2}, "row")
+    axis = plot_query_samples([both]).axes[0]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["state", "speed"]
+    np.testing.assert_allclose(axis.lines[0].get_xdata(), range(5))
+    np.testing.assert_allclose(axis.lines[1].get_xdata(), [0, 0.5, 1.0])
+
+
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
