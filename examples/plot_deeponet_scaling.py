@@ -80,7 +80,7 @@ for sensors in (3, 5, 10, 50):
 # computes from :math:`u_m`, integrated twice, is far more accurate than the bound. Middle: networks follow linear least
 # squares, much faster than any power of :math:`m`, until their training limits them. Right: error against the number of
 # training functions for networks of three widths. The paper sees an exponential followed by a power (solid lines); here
-# one power (dashed) describes the measurements with fewer parameters.
+# one power (dashed) describes the measurements better at every width, with fewer parameters.
 import json
 from pathlib import Path
 
