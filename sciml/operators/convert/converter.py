@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sciml.errors import ConversionError
-from sciml.operators.convert.interpolation import between_scales
+from sciml.operators.convert.lattice import between_scales
 from sciml.operators.convert.linear import as_function
 from sciml.operators.convert.operator import Layout, OperatorModule, Row, reference_axes
 from sciml.operators.convert.rules import Place, Rule, describe, find_rule

@@ -7,11 +7,15 @@ exact: scales and offsets are fractions.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal
+
+import torch
+from torch import Tensor
 
 from sciml.spaces import RegularGrid
 
-__all__ = ["Kind", "LatticeAxis", "Window", "axes_of"]
+__all__ = ["Kind", "LatticeAxis", "Window", "axes_of", "between_scales", "sample_axis"]
 
 Kind = Literal["cell", "left", "closed", "cloud"]
 HALF = Fraction(1, 2)
@@ -101,3 +105,44 @@ def axes_of(grid: RegularGrid) -> tuple[LatticeAxis, ...]:
         return "left" if periodic or grid.alignment == "left" else "closed"
 
     return tuple(LatticeAxis(kind(wraps), wraps) for wraps in grid.periodic)
+
+
+@lru_cache(maxsize=512)
+def sample_axis(n: int, count: int, first: Fraction, step: Fraction, periodic: bool, nearest: bool = False) -> Tensor:
+    """Matrix ``(n, count)`` that samples the function through ``n`` points at ``first + i step``, float64.
+
+    Between the points the function is linear (or the nearest value), beyond the ends it goes on as it ended.
+    """
+    places = torch.tensor([float(first + i * step) for i in range(count)], dtype=torch.float64)
+    if nearest:
+        low, share = torch.floor(places + 0.5).long(), torch.zeros_like(places)
+    else:
+        low, share = places.floor().long(), places - places.floor()
+    columns, matrix = torch.arange(count), torch.zeros(n, count, dtype=torch.float64)
+    for index, weight in ((low, 1 - share), (low + 1, share)):
+        index = index % n if periodic else index.clamp(0, n - 1)
+        matrix.index_put_((index, columns), weight, accumulate=True)
+    return matrix
+
+
+def between_scales(
+    x: Tensor, axes: Sequence[LatticeAxis], old: Sequence[Fraction], new: Sequence[Fraction], counts: Sequence[int]
+) -> Tensor:
+    """Values on the last axes of a tensor, moved from the lattices of one scale to those of another; linear.
+
+    Args:
+        x: ``(..., *points)``.
+        axes: Lattice per axis.
+        old: Scales of the points.
+        new: Scales of the result.
+        counts: Points of the result, per axis.
+    """
+    first = x.dim() - len(axes)
+    for number, (axis, s, t, count) in enumerate(zip(axes, old, new, counts, strict=True), first):
+        if s == t and count == x.shape[number]:
+            continue
+        step = s / t
+        begin = (step - 1) / 2 if axis.kind == "cell" else Fraction(0)
+        matrix = sample_axis(x.shape[number], count, begin, step, axis.periodic)
+        x = (x.movedim(number, -1) @ matrix.to(x)).movedim(-1, number)
+    return x

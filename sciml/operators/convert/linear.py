@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sciml.errors import ConversionError
-from sciml.operators.convert.interpolation import between_scales
-from sciml.operators.convert.lattice import LatticeAxis
+from sciml.operators.convert.lattice import LatticeAxis, between_scales
 from sciml.operators.convert.site import ONE, Site
 
 __all__ = ["Factors", "IntegralLinear", "LatticeEmbedding", "LatticeLayerNorm", "as_function"]

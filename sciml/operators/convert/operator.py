@@ -10,8 +10,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from sciml.errors import ConversionError
-from sciml.operators.convert.interpolation import between_scales
-from sciml.operators.convert.lattice import LatticeAxis, axes_of
+from sciml.operators.convert.lattice import LatticeAxis, axes_of, between_scales
 from sciml.operators.convert.site import ONE, Call, Run, grid_of
 from sciml.spaces import Discretization, Function, RegularGrid, interpolate, resample
 

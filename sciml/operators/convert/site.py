@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 from torch import Tensor, nn
 
 from sciml.errors import ConversionError
-from sciml.operators.convert.lattice import LatticeAxis, Window, axes_of
+from sciml.operators.convert.lattice import LatticeAxis, Window, axes_of, between_scales
 from sciml.spaces import RegularGrid
 
 __all__ = ["Call", "OwnSite", "Resolution", "Run", "Site", "adopt", "grid_of"]
@@ -35,16 +35,19 @@ class Run:
         weights: Quadrature weights of the input's points relative to the reference, ``(points,)`` or
             ``(batch, points)``; None when they are equal.
         calls: How often each module was called already.
+        met: Scales at which functions have passed, by their shape at the reference.
     """
 
     scale: tuple[Fraction, ...]
     weights: Tensor | None = None
     calls: dict[str, int] = field(default_factory=dict)
+    met: dict[tuple[int, ...], tuple[Fraction, ...]] = field(default_factory=dict)
 
     def begin(self, scale: Sequence[Fraction], weights: Tensor | None = None) -> None:
         """Start a pass."""
         self.scale, self.weights = tuple(scale), weights
         self.calls.clear()
+        self.met.clear()
 
 
 @dataclass
@@ -93,7 +96,25 @@ class Site:
             ConversionError: If a size is neither that of the network's scale nor of the reference.
         """
         axes = self.axes_for(len(reference))
-        return tuple(self._scale(axis, s, n, old) for (axis, s), n, old in zip(axes, shape, reference, strict=True))
+        found = tuple(self._scale(axis, s, n, old) for (axis, s), n, old in zip(axes, shape, reference, strict=True))
+        self.run.met[tuple(reference)] = found
+        return found
+
+    def lifted(self, values: Tensor, reference: Sequence[int]) -> Tensor:
+        """What a module that goes up gives on the reference's lattice, where the network has gone down to it.
+
+        It is interpolated to the lattice that functions of this shape had on the way down, so that both can be joined.
+
+        Args:
+            values: ``(..., *points)`` at the scale of the reference.
+            reference: Points per axis of the output at the reference.
+        """
+        scales = self.run.met.get(tuple(reference))
+        if self.resolution != "latent" or scales is None:
+            return values
+        axes = self.lattice(len(reference))
+        counts = [self.count(axis, n, s) for axis, n, s in zip(axes, reference, scales, strict=True)]
+        return between_scales(values, axes, [ONE] * len(axes), scales, counts)
 
     def lattice(self, dim: int) -> tuple[LatticeAxis, ...]:
         """The axes of a module with ``dim`` axes."""

@@ -51,7 +51,8 @@ def to_operator(
             - ``differential``: a sum of derivatives (odd kernels)
             - ``stencil``: taps stay at their places; exact at the reference's points, blind to what is between
         resolution: What strides do on a finer grid: ``follow`` keeps them in points, so that all layers refine;
-            ``latent`` returns to the reference's sizes behind the first.
+            ``latent`` returns to the reference's sizes behind the first, and where the network goes up again, to the
+            lattice that the input had: the lower levels of a U-Net stay as they were trained.
         layout: Where the network has its channels.
         roles: Of modules, or parameters, that cannot be known by their type: ``pointwise`` (does not depend on the
             lattice), ``integral`` (a linear layer on channels times points), ``patch`` or ``convolution`` (what a

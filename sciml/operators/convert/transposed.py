@@ -42,7 +42,7 @@ class _LatticeConvTranspose(nn.modules.conv._ConvTransposeNd):
         call = self.site.call()
         scales = self.site.scales(input.shape[-dim:], call.inputs[-dim:])
         if all(s == 1 for s in scales):
-            return super().forward(input, output_size)
+            return self.site.lifted(super().forward(input, output_size), call.output[-dim:])
         paddings: tuple[int, ...] = self.padding  # type: ignore[assignment]
         sizes = zip(self.kernel_size, self.stride, self.dilation, paddings, strict=True)
         windows = [Window(*size) for size in sizes]
@@ -77,7 +77,7 @@ class LatticePixelShuffle(nn.PixelShuffle):
         call = self.site.call()
         scales = self.site.scales(input.shape[-2:], call.inputs[-2:])
         if all(s == 1 for s in scales):
-            return super().forward(input)
+            return self.site.lifted(super().forward(input), call.output[-2:])
         r = self.upscale_factor
         # One channel at a time: its r^2 parts are the taps of a kernel of size r.
         weight = torch.eye(r * r, dtype=input.dtype, device=input.device).view(r * r, 1, r, r)

@@ -46,10 +46,24 @@ def test_a_u_net_is_the_same_at_the_reference_and_converges(padding_mode: str) -
     assert_same(network, reference, torch.randn(2, 1, 16, 16, dtype=torch.float64))
     errors = discretization_error(to_operator(network, reference), SMOOTH, (1, 2, 4), finest=16, num=2)
     assert errors.limit[2] < 0.4 * errors.limit[1] < 0.4 * errors.limit[0]
-    latent = to_operator(network, reference, resolution="latent", check=False)
-    assert_same(network, reference, torch.randn(2, 1, 16, 16, dtype=torch.float64), resolution="latent", check=False)
-    with pytest.raises(ValueError, match=r"Sizes of tensors must match"):
-        latent(torch.randn(1, 1, 32, 32, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_the_lower_levels_of_a_latent_u_net_stay_on_the_lattice_of_the_reference(transposed: bool) -> None:
+    network = UNet(padding_mode="circular").double()
+    if transposed:
+        network.up1 = nn.ConvTranspose2d(8, 8, 2, 2).double()
+    reference = grid((16, 16), periodic=True)
+    operator = to_operator(network, reference, resolution="latent")
+    assert_same(network, reference, torch.randn(2, 1, 16, 16, dtype=torch.float64), resolution="latent")
+    shapes = []
+    for module in operator.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(lambda _, __, output: shapes.append(output.shape[-1]))
+    assert operator(torch.randn(1, 1, 64, 64, dtype=torch.float64)).shape[-1] == 64
+    assert set(shapes) == {64, 8, 4}
+    errors = discretization_error(operator, SMOOTH, (1, 2, 4), finest=16, num=2)
+    assert errors.limit[2] < 0.4 * errors.limit[1] < 0.4 * errors.limit[0]
 
 
 def test_a_vision_transformer_of_transformers_is_the_same_and_converges() -> None:
