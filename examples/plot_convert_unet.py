@@ -7,10 +7,11 @@ project (MIT licence), and is tested on a 32 x 32 grid that it has never seen: a
 and converted to a neural operator. The data are those of :doc:`plot_darcy`, where the Fourier neural operator reaches
 0.08 and 0.10 with more epochs.
 
-The permeability jumps between two values, and 16 points see little of its pattern. What the network made of these
-samples is not what it would make of the pattern: the converted network, which reads all of the finer grid, is several
-times better than the plain one, but two interpolations are better still. For smooth inputs it is the other way round
-(:doc:`plot_convert_cnn`).
+The upper level of a U-Net can be refined with the input. Its lower levels live on 8 and 4 points a side, and what they
+learned says little about 16 and 8. With ``resolution="latent"`` they stay as they are: the converted network is at
+32 x 32 as good as at 16 x 16, and better than between interpolations, because its upper level reads what the finer grid
+tells. If all levels are refined (``"follow"``), the network is worse, although it has a limit. For smooth functions on
+more points both do (:doc:`plot_convert_cnn`).
 """
 
 # %%
@@ -79,24 +80,25 @@ trainer.fit(
 # Testing on 16 x 16 and 32 x 32
 # ------------------------------
 grid = data.train.grids["x"]
+latent = {"resolution": "latent", "channels": 1}
 models = {
     "as it stands": network,
     "between interpolations": InterpolationWrapper(network, grid),
-    "converted (hat)": to_operator(network, grid, channels=1),
-    "converted (cubic)": to_operator(network, grid, conv="cubic", channels=1),
-    "converted (stencil)": to_operator(network, grid, conv="stencil", channels=1),
+    "converted, all levels (cubic)": to_operator(network, grid, conv="cubic", channels=1),
+    "converted, latent (hat)": to_operator(network, grid, **latent),
+    "converted, latent (cubic)": to_operator(network, grid, conv="cubic", **latent),
 }
 for label, model in models.items():
     found = []
     for name in ("test_16", "test_32"):
         mean, error = mean_and_standard_error(relative_l2(trainer.predict(model, data[name]), data[name]["y"]))
         found.append(f"{mean:.4f} ± {error:.4f}")
-    print(f"{label:24s}" + "   ".join(found))
+    print(f"{label:32s}" + "   ".join(found))
 
 # %%
 # What became of the layers
 # -------------------------
-print(conversion_report(models["converted (cubic)"]))
+print(conversion_report(models["converted, latent (cubic)"]))
 
 # %%
 # One sample on the finer grid
@@ -104,6 +106,6 @@ print(conversion_report(models["converted (cubic)"]))
 test = data["test_32"]
 samples = [
     OperatorSample(test["x"][0, 0], test["y"][0, 0], trainer.predict(models[label], test)[0, 0], label=label)
-    for label in ("as it stands", "converted (cubic)")
+    for label in ("as it stands", "converted, latent (cubic)")
 ]
 figure = plot_operator_samples(samples, names={"x": "permeability", "y": "pressure"}, path="convert-unet.png")
