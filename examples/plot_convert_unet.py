@@ -105,7 +105,9 @@ print(conversion_report(models["converted, latent (cubic)"]))
 # ----------------------------
 test = data["test_32"]
 samples = [
-    OperatorSample(test["x"][0, 0], test["y"][0, 0], trainer.predict(models[label], test)[0, 0], label=label)
+    OperatorSample(
+        test["x"][0], test["y"][0], trainer.predict(models[label], test)[0], test.grids["y"], label.partition(",")[0]
+    )
     for label in ("as it stands", "converted, latent (cubic)")
 ]
 figure = plot_operator_samples(samples, names={"x": "permeability", "y": "pressure"}, path="convert-unet.png")
