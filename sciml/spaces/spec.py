@@ -38,6 +38,12 @@ class FieldSpec:
     grid: RegularGrid | None = None
 
 
+_AT_POINTS = (
+    "These are functions u at points, the model wants functions x on a grid: take one for points, such as deeponet, or "
+    "data on a grid (layout='grid')."
+)
+
+
 @dataclass(frozen=True)
 class DataSpec:
     """The fields of a dataset, in the resolution of its training split, and the task they suggest.
@@ -56,7 +62,7 @@ class DataSpec:
 
     def __getitem__(self, name: str) -> FieldSpec:
         if name not in self.fields:
-            raise unknown_name("field", name, self.fields)
+            raise unknown_name("field", name, self.fields, _AT_POINTS if name == "x" and "u" in self.fields else "")
         return self.fields[name]
 
     def _with_role(self, role: Role) -> list[FieldSpec]:

@@ -100,3 +100,9 @@ def test_a_dataset_needs_a_training_split() -> None:
 def test_shapes_that_do_not_fit_are_refused(build: object, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build()  # type: ignore[operator]
+
+
+def test_a_model_for_grids_on_functions_at_points_is_told_what_to_take() -> None:
+    split = aligned_split(torch.rand(4, 5), torch.rand(7), torch.rand(4, 7))
+    with pytest.raises(LookupError, match="wants functions x on a grid: take one for points, such as deeponet"):
+        operator_dataset({"train": split}).spec["x"]

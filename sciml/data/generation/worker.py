@@ -123,7 +123,12 @@ def _raise_unless_done(answer: str, job: Job) -> None:
     word, _, text = answer.strip().partition(" ")
     if word == "done":
         return
-    message = base64.b64decode(text).decode() if text else "it ended without a word, perhaps for want of memory"
+    if not text:
+        raise ConfigError(
+            f"the process that made samples {job[1]} to {job[1] + job[2] - 1} ended without a word, most likely for want "
+            "of memory: ask for fewer points (resolution) or fewer processes (workers). What was made is kept."
+        )
+    message = base64.b64decode(text).decode()
     if word == "NonFiniteError":
         raise NonFiniteError(message)
     if word == "SciMLError":
