@@ -125,7 +125,7 @@ def _raise_unless_done(answer: str, job: Job) -> None:
         return
     if not text:
         raise ConfigError(
-            f"the process that made samples {job[1]} to {job[1] + job[2] - 1} ended without a word, most likely for want "
+            f"the process that made samples {job[1]} to {job[1] + job[2] - 1} ended without a word, probably for want "
             "of memory: ask for fewer points (resolution) or fewer processes (workers). What was made is kept."
         )
     message = base64.b64decode(text).decode()
