@@ -7,6 +7,7 @@ from sciml.nn.complexity import fft_flops, model_complexity
 from sciml.nn.grid_embedding import GridEmbedding
 from sciml.nn.integral_attention import IntegralAttention
 from sciml.nn.mlp import MLP, FieldMLP
+from sciml.nn.neighbours import Neighbours, radius_neighbours
 from sciml.nn.weighted_batch_norm import WeightedBatchNorm, WeightedInstanceNorm
 from sciml.nn.weighted_norm import WeightedGroupNorm, WeightedLayerNorm, weighted_moments
 
@@ -18,6 +19,7 @@ __all__ = [
     "FieldMLP",
     "GridEmbedding",
     "IntegralAttention",
+    "Neighbours",
     "WeightedBatchNorm",
     "WeightedGroupNorm",
     "WeightedInstanceNorm",
@@ -27,6 +29,7 @@ __all__ = [
     "fft_flops",
     "linear_attention",
     "model_complexity",
+    "radius_neighbours",
     "weighted_attention",
     "weighted_moments",
 ]

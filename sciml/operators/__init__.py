@@ -36,6 +36,7 @@ from sciml.operators.deeponet import (
 from sciml.operators.fno import FNO
 from sciml.operators.fno_block import FNOBlock
 from sciml.operators.fourier import frequencies, truncated_fft, truncated_ifft
+from sciml.operators.integral_transform import IntegralTransform
 from sciml.operators.local_layers import DifferentialLayer, LocalIntegral, disc_basis
 from sciml.operators.neuraloperator import from_neuraloperator, load_neuraloperator_state_dict
 from sciml.operators.oformer import OFormer, OFormerBlock
@@ -57,6 +58,7 @@ __all__ = [
     "FNOBlock",
     "FourierFeatures",
     "HardDirichlet",
+    "IntegralTransform",
     "LocalIntegral",
     "MIONet",
     "ModifiedDeepONet",
