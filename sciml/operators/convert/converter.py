@@ -12,7 +12,7 @@ from sciml.errors import ConversionError
 from sciml.operators.convert.lattice import between_scales
 from sciml.operators.convert.linear import as_function
 from sciml.operators.convert.operator import Layout, OperatorModule, Row, reference_axes
-from sciml.operators.convert.rules import Place, Rule, describe, find_rule
+from sciml.operators.convert.rules import MESSAGES, Place, Rule, describe, find_rule, reads_nodes
 from sciml.operators.convert.site import ONE, Resolution, Run, Site
 from sciml.operators.convert.trace import Finding, Trace, trace
 from sciml.operators.convert.wrapper import ModuleWrapper
@@ -101,6 +101,10 @@ class Converter:
             return Rule("pointwise, by its role")
         if role == "wrap":
             return Rule("interpolation wrapper", self._wrap, "that of the interpolation")
+        if role == "messages":
+            if not reads_nodes(module):
+                raise ConversionError(f"{path} is a {type(module).__name__}, which passes no messages.")
+            return MESSAGES
         return find_rule(module, self.rules)
 
     def known(self, path: str, module: nn.Module) -> bool:
@@ -115,7 +119,7 @@ class Converter:
 
     def _convert(self, module: nn.Module, path: str) -> nn.Module:
         rule = self.rule(path, module)
-        if rule is None and not _is_container(module):
+        if rule is None and (reads_nodes(module) or not _is_container(module)):
             rule = self._unknown(module, path)
         if rule is None or not rule.whole:
             new = self._container(module, path)
@@ -196,8 +200,9 @@ class Converter:
             return Rule("interpolation wrapper", self._wrap, "that of the interpolation")
         raise ConversionError(
             f"{path or 'the network'} is a {type(module).__name__}, for which there is no rule. Choose: "
-            f"roles={{{path!r}: 'pointwise'}} if it acts on each point alone, roles={{{path!r}: 'wrap'}} to run it at "
-            f"the reference, or register_converter({type(module).__name__}, Rule(...))."
+            + (f"roles={{{path!r}: 'messages'}} if it sums messages as they are, " if reads_nodes(module) else "")
+            + f"roles={{{path!r}: 'pointwise'}} if it acts on each point alone, roles={{{path!r}: 'wrap'}} to run it "
+            f"at the reference, or register_converter({type(module).__name__}, Rule(...))."
         )
 
     def _wrap(self, module: nn.Module, place: Place) -> nn.Module:

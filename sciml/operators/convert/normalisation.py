@@ -37,7 +37,10 @@ class LatticeBatchNorm(WeightedBatchNorm):
     site: Site
 
     def forward(self, x: Tensor, weights: Tensor | None = None, channel_dim: int = 1) -> Tensor:
-        """Normalise ``(batch, channels, *points)``."""
+        """Normalise ``(batch, channels, *points)``, or ``(nodes, channels)``."""
+        given = self.site.run.weights
+        if x.dim() == 2 and given is not None and len(x) == given.shape[-1] and self.site.axes[0].kind == "cloud":
+            return super().forward(x.t()[None], given.to(x.device), 1)[0].t()
         return super().forward(x, _weights(self.site, x), channel_dim)
 
 

@@ -83,8 +83,9 @@ class OperatorModule(nn.Module):
         Args:
             x: The input function.
             args: Further arguments of the network.
-            weights: Quadrature weights of the points of a tensor, ``(points,)`` or ``(batch, points)``; a function
-                brings its own. None on grids: they have their own.
+            weights: Quadrature weights of the points of a tensor, ``(points,)`` or ``(batch, points)``, up to a factor;
+                a function brings its own. None on grids: they have their own. Of nodes of several graphs they are
+                scaled for each graph, if the network takes an argument ``batch``.
             kwargs: Further named arguments of the network.
 
         Raises:
@@ -94,7 +95,12 @@ class OperatorModule(nn.Module):
         if isinstance(x, Function):
             return self._on_function(x, *args, **kwargs)
         shape = self._points(x)
-        with self._pass(shape, self._relative(weights, shape)):
+        if weights is None and self.axes[0].kind == "cloud" and shape != self.reference_shape:
+            raise ConversionError(
+                f"weights are missing: the input has {shape[0]} points, the reference {self.reference_shape[0]}. Give "
+                "their quadrature weights, up to a factor; equal ones are weights=torch.ones(n)."
+            )
+        with self._pass(shape, self._relative(weights, shape, kwargs.get("batch"))):
             return self._finish(self.network(x, *args, **kwargs))
 
     def at_reference(self, x: Function, *args: Any, method: str = "linear", **kwargs: Any) -> Any:
@@ -178,14 +184,18 @@ class OperatorModule(nn.Module):
             return (x.shape[0],)  # the nodes of a graph
         return tuple(x.shape[-dim - 1 : -1]) if self.layout == "channels-last" else tuple(x.shape[-dim:])
 
-    def _relative(self, weights: Tensor | None, shape: Sequence[int]) -> Tensor | None:
+    def _relative(self, weights: Tensor | None, shape: Sequence[int], batch: Tensor | None = None) -> Tensor | None:
         if weights is None:
             return None
         if weights.shape[-1] != math.prod(shape):
             raise ConversionError(f"weights have shape {tuple(weights.shape)}, the input {tuple(shape)} points.")
-        if bool((weights < 0).any()) or not bool((weights.sum(-1) > 0).all()):
+        weights = weights.double()
+        total = weights.sum(-1, keepdim=True)
+        if isinstance(batch, Tensor) and batch.shape == weights.shape:
+            total = weights.new_zeros(int(batch.max()) + 1).index_add(0, batch, weights)[batch]
+        if bool((weights < 0).any()) or not bool((total > 0).all()):
             raise ConversionError("weights must not be negative, and some must be positive.")
-        return weights * (math.prod(self.reference_shape) / weights.sum(-1, keepdim=True))
+        return weights * (math.prod(self.reference_shape) / total)
 
     def _to_network(self, values: Tensor, dim: int) -> Tensor:
         return values.movedim(-dim - 1, -1) if self.layout == "channels-last" else values

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from fractions import Fraction
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sciml.errors import ConversionError
@@ -36,7 +37,8 @@ def check_refined(operator: OperatorModule, x: Tensor) -> None:
             exits.callback(module.register_forward_hook(_pop(stack)).remove)
         exits.enter_context(evaluating(operator))
         try:
-            operator(x)
+            cloud = operator.axes[0].kind == "cloud"
+            operator(x, weights=torch.ones(x.shape[first], device=x.device) if cloud else None)
         except ConversionError as error:
             place = f"in {stack[-1]}" if stack and stack[-1] else "in the network"
             raise ConversionError(f"{error} (At twice the resolution, {place}{_line(error)})") from error

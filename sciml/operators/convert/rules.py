@@ -17,6 +17,7 @@ from sciml.operators.convert.attention import attention
 from sciml.operators.convert.convolution import check, conv_class
 from sciml.operators.convert.interpolation import LatticeUpsample
 from sciml.operators.convert.linear import Factors, IntegralLinear, LatticeEmbedding, LatticeLayerNorm
+from sciml.operators.convert.message_passing import ATTENTION, NORMALISED, SUMS, message_passing, readout
 from sciml.operators.convert.normalisation import normalisation
 from sciml.operators.convert.padding import pad_class
 from sciml.operators.convert.pooling import pool_class
@@ -25,7 +26,16 @@ from sciml.operators.convert.trace import Trace
 from sciml.operators.convert.transposed import LatticePixelShuffle, transpose_class
 from sciml.registry import registry
 
-__all__ = ["Place", "Rule", "describe", "find_rule", "register_converter", "unregister_converter"]
+__all__ = [
+    "MESSAGES",
+    "Place",
+    "Rule",
+    "describe",
+    "find_rule",
+    "reads_nodes",
+    "register_converter",
+    "unregister_converter",
+]
 
 
 @dataclass(frozen=True)
@@ -269,6 +279,30 @@ def _vit_embeddings(module: Any, place: Place) -> nn.Module:
     return module
 
 
+# The aggregation inside of a convolution is over edges, and the convolution takes care of it.
+_INSIDE = {"aggr_module": "pointwise"}
+MESSAGES = Rule("message passing", lambda m, p: message_passing(m, p.site), "that of the weights", False, _INSIDE)
+_POINTWISE_OF_PYG = (
+    "torch_geometric.nn.dense.linear.Linear",
+    "torch_geometric.nn.models.jumping_knowledge.JumpingKnowledge",
+    "torch_geometric.utils._trim_to_layer.TrimToLayer",
+)
+_OVER_NODES = ("torch_geometric.nn.conv.message_passing.MessagePassing", "torch_geometric.nn.aggr.base.Aggregation")
+
+
+def reads_nodes(module: nn.Module) -> bool:
+    """Whether a module of PyG sums over nodes or edges, whatever modules it has inside."""
+    return any(f"{cls.__module__}.{cls.__qualname__}" in _OVER_NODES for cls in type(module).__mro__)
+
+
+def _graph_rules() -> dict[type[nn.Module] | str, Rule]:
+    names = [f"torch_geometric.nn.conv.{name}" for name in (*SUMS, *NORMALISED, *ATTENTION)]
+    nodes = Rule("readout", lambda m, p: readout(m, p.site), "that of the weights")
+    readouts = [f"torch_geometric.nn.aggr.basic.{name}Aggregation" for name in ("Sum", "Mean", "Max")]
+    table: dict[type[nn.Module] | str, Rule] = {**dict.fromkeys(names, MESSAGES), **dict.fromkeys(readouts, nodes)}
+    return table | dict.fromkeys(_POINTWISE_OF_PYG, Rule("pointwise"))
+
+
 _FEED_FORWARD = {"linear1": "pointwise", "linear2": "pointwise"}
 _ORDERS = {
     "hat": "2",
@@ -319,6 +353,7 @@ def _builtin() -> dict[type[nn.Module] | str, Rule]:
         nn.TransformerEncoder: Rule("transformer", _transformer, whole=False),
     }
     table |= {f"transformers.activations.{name}": Rule("pointwise") for name in _TRANSFORMERS.split()}
+    table |= _graph_rules()
     table["transformers.models.vit.modeling_vit.ViTEmbeddings"] = Rule("patches", _vit_embeddings, whole=False)
     for d in (1, 2, 3):
         table[getattr(nn, f"Conv{d}d")] = conv

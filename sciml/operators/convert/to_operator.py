@@ -11,17 +11,17 @@ from sciml.operators.convert.operator import Layout, OperatorModule
 from sciml.operators.convert.probe import check_refined
 from sciml.operators.convert.rules import Rule
 from sciml.operators.convert.site import Resolution
-from sciml.spaces import Function, RegularGrid
+from sciml.spaces import Function
 
 __all__ = ["FORMS", "ROLES", "to_operator"]
 
 FORMS = ("hat", "cubic", "spectral", "differential", "stencil")
-ROLES = ("pointwise", "integral", "patch", "convolution", "function", "wrap")
+ROLES = ("pointwise", "integral", "patch", "convolution", "function", "messages", "wrap")
 
 
 def to_operator(
     model: nn.Module,
-    reference: RegularGrid | Sequence[int] | int | Function,
+    reference: Any,
     *,
     conv: str | Mapping[str, str] = "hat",
     resolution: Resolution = "follow",
@@ -42,7 +42,8 @@ def to_operator(
     Args:
         model: Any module that maps ``(batch, channels, *points)``, or ``(batch, points, channels)``.
         reference: Where the network was trained: a grid; its shape (cells of the unit box, periodic if the network
-            pads circularly); a function on a grid; or the number of points of a cloud or graph.
+            pads circularly); a function on a grid; the number of points of a cloud or graph; or a graph of PyG, with
+            ``x``, ``edge_index`` and ``edge_attr`` if it has one as the arguments of the network.
         conv: Form of the convolutions, or form by pattern of module names:
 
             - ``hat``: kernels linear between the taps. The default
@@ -56,8 +57,8 @@ def to_operator(
         layout: Where the network has its channels.
         roles: Of modules, or parameters, that cannot be known by their type: ``pointwise`` (does not depend on the
             lattice), ``integral`` (a linear layer on channels times points), ``patch`` or ``convolution`` (what a
-            convolution of stride equal to its kernel is), ``function`` (a parameter with a value per point), ``wrap``
-            (run it at the reference).
+            convolution of stride equal to its kernel is), ``function`` (a parameter with a value per point),
+            ``messages`` (a convolution of PyG that sums messages as they are), ``wrap`` (run it at the reference).
         rules: Rules by class, before all others.
         on_unknown: What to do with a module without a rule.
         channels: Of the input, if the first layer does not tell.
@@ -84,6 +85,8 @@ def to_operator(
         >>> torch.equal(operator(x), network(x)), operator(torch.randn(3, 1, 256)).shape
         (True, torch.Size([3, 1, 256]))
     """
+    if hasattr(reference, "edge_index"):
+        reference, example = _graph(reference, example)
     if isinstance(model, OperatorModule):
         return _again(model, reference)
     _check_choices(conv, resolution, layout, on_unknown, roles)
@@ -93,6 +96,14 @@ def to_operator(
     if check and converter.can_refine(args):
         check_refined(operator, args[0])
     return operator
+
+
+def _graph(graph: Any, example: Sequence[Any] | None) -> tuple[int, Sequence[Any]]:
+    """Number of nodes, and the arguments of the network."""
+    if example is None:
+        parts = [graph.x, graph.edge_index, getattr(graph, "edge_attr", None)]
+        example = [part for part in parts if part is not None]
+    return int(graph.num_nodes), example
 
 
 def _check_choices(conv: Any, resolution: str, layout: str, on_unknown: str, roles: Mapping[str, str] | None) -> None:

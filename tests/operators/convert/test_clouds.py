@@ -61,9 +61,15 @@ def test_weights_give_second_order_on_a_graded_mesh_and_counting_points_does_not
             every = 1 if class_token else 1024 // (n - 1)
             moved = best[:, ::every]
             errors.append((operator(x, weights=weights) - moved).norm() / moved.norm())
-            unweighted.append((operator(x) - moved).norm() / moved.norm())
+            unweighted.append((operator(x, weights=torch.ones(n)) - moved).norm() / moved.norm())
     assert errors[0] > 11 * errors[2]  # 16 for second order
     assert unweighted[2] > 0.8 * unweighted[0]
+
+
+def test_other_points_need_weights() -> None:
+    operator = to_operator(PointTransformer(False).double(), 17, layout="channels-last").eval()
+    with pytest.raises(ConversionError, match=r"weights are missing: the input has 33 points, the reference 17"):
+        operator(graded(33)[0])
 
 
 @pytest.mark.parametrize("class_token", [False, True])
