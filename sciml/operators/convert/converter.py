@@ -14,7 +14,7 @@ from sciml.operators.convert.linear import as_function
 from sciml.operators.convert.operator import Layout, OperatorModule, Row, reference_axes
 from sciml.operators.convert.rules import MESSAGES, Place, Rule, describe, find_rule, reads_nodes
 from sciml.operators.convert.site import ONE, Resolution, Run, Site
-from sciml.operators.convert.trace import Finding, Trace, trace
+from sciml.operators.convert.trace import Finding, PointAxes, Trace, trace
 from sciml.operators.convert.wrapper import ModuleWrapper
 from sciml.spaces import Function, RegularGrid
 
@@ -78,9 +78,8 @@ class Converter:
         for name in self.roles:
             if name not in names:
                 raise ConversionError(f"roles names {name!r}, which is no module or parameter of the network.")
-        grid_dim = len(self.axes) if self.layout == "channels-first" else 0
         try:
-            self.trace = trace(self.model, args, {}, self.known, grid_dim)
+            self.trace = trace(self.model, args, {}, self.known, self._point_axes(args))
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             shapes = ", ".join(str(tuple(a.shape)) if isinstance(a, Tensor) else type(a).__name__ for a in args)
             raise ConversionError(
@@ -94,11 +93,20 @@ class Converter:
             network, self.model, self.reference, call, self.run, self.axes, self.layout, self.resolution, self.rows
         )
 
+    def _point_axes(self, args: Sequence[Any]) -> PointAxes:
+        dim, cloud = len(self.axes), self.axes[0].kind == "cloud"
+        if cloud and isinstance(args[0], Tensor) and args[0].dim() == 2:
+            return PointAxes(2, (0,), cloud)
+        first = 2 if self.layout == "channels-first" else 1
+        return PointAxes(dim + 2, tuple(range(first, first + dim)), cloud)
+
     def rule(self, path: str, module: nn.Module) -> Rule | None:
         """What becomes of a module; None for one that only calls others."""
         role = self.roles.get(path)
         if role == "pointwise":
             return Rule("pointwise, by its role")
+        if role == "inside":
+            return Rule("")
         if role == "wrap":
             return Rule("interpolation wrapper", self._wrap, "that of the interpolation")
         if role == "messages":
@@ -109,7 +117,7 @@ class Converter:
 
     def known(self, path: str, module: nn.Module) -> bool:
         """Whether a rule takes care of all that a module calls by itself."""
-        return self.rule(path, module) is not None or not _is_container(module)
+        return self.rule(path, module) is not None or not _is_container(module) or reads_nodes(module)
 
     def module(self, module: nn.Module, path: str) -> nn.Module:
         """The converted module; the same for a module that has several names."""
@@ -122,12 +130,16 @@ class Converter:
         if rule is None and (reads_nodes(module) or not _is_container(module)):
             rule = self._unknown(module, path)
         if rule is None or not rule.whole:
+            if rule is not None:
+                own = sum(p.numel() for p in module.parameters(recurse=False))
+                self.rows.append(Row(path, type(module).__name__, rule.name, rule.order, own))
             new = self._container(module, path)
             return new if rule is None or rule.convert is None else rule.convert(new, self.place(path))
         new = module if rule.convert is None else rule.convert(module, self.place(path))
         name, order = describe(new) or (rule.name, rule.order)
         count = sum(p.numel() for p in module.parameters())
-        self.rows.append(Row(path, type(module).__name__, name, order, count))
+        if name:
+            self.rows.append(Row(path, type(module).__name__, name, order, count))
         return new
 
     def _container(self, module: nn.Module, path: str) -> nn.Module:

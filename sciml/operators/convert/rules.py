@@ -191,7 +191,7 @@ def _linear(module: Any, place: Place) -> nn.Module:
 def _factors(module: nn.Linear, place: Place) -> Factors | None:
     """How the input of a linear layer is made of a function's channels and points, if it is."""
     dim = len(place.site.axes)
-    if not place.site.calls:
+    if not place.site.calls or _on_nodes(place):
         return None
     shape = place.site.calls[0].inputs
     before = []
@@ -212,6 +212,12 @@ def _factors(module: nn.Linear, place: Place) -> Factors | None:
             f"which, roles={{{place.path!r}: 'pointwise'}} or 'integral'."
         )
     return found[0]
+
+
+def _on_nodes(place: Place) -> bool:
+    """Whether the network takes the nodes of a graph ``(nodes, channels)``: its linear layers act on channels."""
+    calls = place.trace.calls.get("", [])
+    return place.site.axes[0].kind == "cloud" and bool(calls) and calls[0].inputs[:-1] == place.site.points
 
 
 def _as_function(output: tuple[int, ...], dim: int, features: int, channels_last: bool) -> list[Factors]:
@@ -280,7 +286,7 @@ def _vit_embeddings(module: Any, place: Place) -> nn.Module:
 
 
 # The aggregation inside of a convolution is over edges, and the convolution takes care of it.
-_INSIDE = {"aggr_module": "pointwise"}
+_INSIDE = {"aggr_module": "inside"}
 MESSAGES = Rule("message passing", lambda m, p: message_passing(m, p.site), "that of the weights", False, _INSIDE)
 _POINTWISE_OF_PYG = (
     "torch_geometric.nn.dense.linear.Linear",

@@ -19,8 +19,12 @@ _POINTWISE_ONLY = (
     "max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d lp_pool1d lp_pool2d lp_pool3d "
     "max_pool1d_with_indices max_pool2d_with_indices boolean_dispatch "
     "unfold fold pad roll cumsum cumprod cummax cummin logcumsumexp diff gradient interpolate upsample "
-    "pixel_shuffle pixel_unshuffle grid_sample affine_grid arange linspace stft"
+    "pixel_shuffle pixel_unshuffle grid_sample affine_grid arange linspace stft "
+    "scatter_add scatter_add_ scatter_reduce scatter_reduce_ index_add index_add_ index_reduce segment_reduce"
 )
+# Sums grow with the number of points; on points of different weights means are no integrals either.
+_SUMS = frozenset(["sum", "nansum", "prod", "logsumexp", "norm", "vector_norm"])
+_MEANS = frozenset(["mean", "nanmean", "var", "std", "var_mean", "std_mean", "softmax", "log_softmax"])
 # The modules that are being called, outermost first, and whether they have a rule.
 Stack = list[tuple[str, bool]]
 _FORBIDDEN = frozenset(_POINTWISE_ONLY.split())
@@ -37,6 +41,21 @@ class Finding:
 
     path: str
     function: str
+
+
+@dataclass(frozen=True)
+class PointAxes:
+    """Which axes of a function are points.
+
+    Args:
+        ndim: Axes of a function.
+        axes: Those that are points.
+        cloud: Whether points have weights of their own.
+    """
+
+    ndim: int
+    axes: tuple[int, ...]
+    cloud: bool = False
 
 
 @dataclass
@@ -63,7 +82,7 @@ def trace(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     has_rule: Callable[[str, nn.Module], bool],
-    grid_dim: int = 0,
+    points: PointAxes,
 ) -> Trace:
     """Run a network once, in evaluation mode and without gradients.
 
@@ -72,7 +91,7 @@ def trace(
         args: Arguments of its forward.
         kwargs: Named arguments.
         has_rule: Whether calls inside of a module are taken care of.
-        grid_dim: Number of last axes that are points; 0 if the channels come last.
+        points: Which axes are points.
     """
     found = Trace()
     stack: Stack = []
@@ -82,7 +101,7 @@ def trace(
             exits.callback(module.register_forward_pre_hook(begin, with_kwargs=True).remove)
             exits.callback(module.register_forward_hook(end, with_kwargs=True, always_call=True).remove)
         exits.enter_context(evaluating(model))
-        exits.enter_context(_Watch(found, stack, grid_dim))
+        exits.enter_context(_Watch(found, stack, points))
         found.output = model(*args, **kwargs)
     found.findings = list(dict.fromkeys(found.findings))
     return found
@@ -104,31 +123,49 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 class _Watch(TorchFunctionMode):
     """Notes the functions called by modules without a rule."""
 
-    def __init__(self, found: Trace, stack: Stack, grid_dim: int) -> None:
+    def __init__(self, found: Trace, stack: Stack, points: PointAxes) -> None:
         super().__init__()
-        self._found, self._stack, self._grid_dim = found, stack, grid_dim
+        self._found, self._stack, self._points = found, stack, points
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         path, known = self._stack[-1] if self._stack else ("", True)
         if not known and not any(rule for _, rule in self._stack):
             name = getattr(func, "__name__", "")
-            if name in _FORBIDDEN or name.startswith("fft_") or _slices_points(name, args, self._grid_dim):
+            if (
+                name in _FORBIDDEN
+                or name.startswith("fft_")
+                or _slices_points(name, args, self._points)
+                or _sums_points(name, args, kwargs or {}, self._points)
+            ):
                 self._found.findings.append(Finding(path, name))
         return func(*args, **(kwargs or {}))
 
 
-def _slices_points(name: str, args: Sequence[Any], grid_dim: int) -> bool:
+def _slices_points(name: str, args: Sequence[Any], points: PointAxes) -> bool:
     """Whether an index takes every second point or so, or cuts an axis of points of a dense function."""
     if name != "__getitem__" or not isinstance(args[0], Tensor):
         return False
     index = args[1] if isinstance(args[1], tuple) else (args[1],)
     if any(isinstance(i, slice) and i.step not in (None, 1) for i in index):
         return True
-    if not grid_dim or args[0].dim() != grid_dim + 2:
+    if points.axes[0] != 2 or args[0].dim() != points.ndim:
         return False
     missing = args[0].dim() - sum(i is not None and i is not Ellipsis for i in index)
     full = [j for i in index for j in ([slice(None)] * missing if i is Ellipsis else [i]) if j is not None]
     return any(isinstance(i, slice) and i != slice(None) for i in full[2:])
+
+
+def _sums_points(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], points: PointAxes) -> bool:
+    """Whether a function adds up values at points by their number."""
+    if name not in _SUMS and not (points.cloud and name in _MEANS):
+        return False
+    if not args or not isinstance(args[0], Tensor) or args[0].dim() != points.ndim:
+        return False
+    position = 2 if name in ("norm", "vector_norm") else 1
+    dims = kwargs.get("dim", args[position] if len(args) > position else None)
+    if dims is None or isinstance(dims, torch.dtype):
+        return True
+    return any(d % points.ndim in points.axes for d in ([dims] if isinstance(dims, int) else dims))
 
 
 def _hooks(path: str, found: Trace, stack: Stack, known: bool) -> tuple[Callable[..., None], Callable[..., None]]:

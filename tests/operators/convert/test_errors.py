@@ -186,3 +186,17 @@ def test_the_network_is_left_as_it_is() -> None:
     assert [type(m) for m in network.modules()] == classes
     assert torch.equal(torch.random.get_rng_state(), state)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
+
+
+def test_a_sum_over_points_is_refused_and_a_mean_of_cells_is_not() -> None:
+    class Pooled(nn.Module):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.conv, self.name = nn.Conv2d(1, 2, 3, padding=1), name
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return getattr(self.conv(x), self.name)(dim=(-2, -1), keepdim=True) + 0 * x
+
+    assert to_operator(Pooled("mean"), (8, 8))(torch.rand(1, 1, 16, 16)).shape == (1, 2, 16, 16)
+    with pytest.raises(ConversionError, match=r"calls sum\(\) in its forward, which depends on the lattice"):
+        to_operator(Pooled("sum"), (8, 8))

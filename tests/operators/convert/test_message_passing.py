@@ -19,6 +19,8 @@ from torch_geometric.nn import (
     SAGEConv,
     SumAggregation,
     TransformerConv,
+    global_add_pool,
+    global_mean_pool,
 )
 from torch_geometric.nn.models import GCN, GIN
 
@@ -229,3 +231,17 @@ def test_what_cannot_be_converted_says_so() -> None:
     sparse = torch.eye(NODES, dtype=torch.float64).to_sparse_csr()
     with pytest.raises(ConversionError, match=r"receives a sparse matrix"):
         converted("gcn")[1](given[0], sparse, weights=torch.ones(NODES))
+
+
+@pytest.mark.parametrize("pool", [global_mean_pool, global_add_pool, lambda x, batch: x.mean(0, keepdim=True)])
+def test_sums_over_nodes_that_count_them_are_refused(pool: Any) -> None:
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = GCNConv(3, 4)
+
+        def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+            return pool(self.conv(x, edge_index), torch.zeros(len(x), dtype=torch.long))
+
+    with pytest.raises(ConversionError, match=r"(scatter_add_|mean)\(\) in its forward, which depends on the lattice"):
+        to_operator(Pooled().double(), NODES, example=arguments("gcn", *cloud()))
