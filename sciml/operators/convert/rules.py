@@ -4,6 +4,7 @@ A rule is found by the class of a module, first among those of the user, then he
 (``sciml.converters``). A subclass that has a ``forward`` of its own is another layer and needs a rule of its own.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -261,6 +262,19 @@ def _softmax(module: Any, place: Place) -> nn.Module:
     return module
 
 
+def _recurrence(module: Any, place: Place) -> nn.Module:
+    """A recurrence in time acts on every point alone; one over the points does not."""
+    for call in place.site.calls:
+        steps = call.inputs[1 if module.batch_first and len(call.inputs) == 3 else 0]
+        if steps in (*place.site.points, math.prod(place.site.points)):
+            raise ConversionError(
+                f"{place.path} is a {type(module).__name__} that runs over {steps} entries, as many as there are "
+                f"points. Over points a recurrence has no limit; if they are times, say "
+                f"roles={{{place.path!r}: 'pointwise'}}."
+            )
+    return module
+
+
 def _transformer_layer(module: Any, place: Place) -> nn.Module:
     # torch's fused path would call the weights directly and pass by the converted attention.
     module.activation_relu_or_gelu = 0
@@ -353,6 +367,8 @@ def _builtin() -> dict[type[nn.Module] | str, Rule]:
         nn.Embedding: Rule("table of positions", _embedding, "2"),
         nn.Softmax: Rule("pointwise", _softmax),
         nn.LogSoftmax: Rule("pointwise", _softmax),
+        **dict.fromkeys((nn.RNN, nn.LSTM, nn.GRU), Rule("recurrence in time", _recurrence)),
+        **dict.fromkeys((nn.RNNCell, nn.LSTMCell, nn.GRUCell), Rule("recurrence in time")),
         nn.MultiheadAttention: Rule("attention", lambda m, p: attention(m, p.site), "that of the weights"),
         nn.TransformerEncoderLayer: Rule("transformer", _transformer_layer, whole=False, roles=_FEED_FORWARD),
         nn.TransformerDecoderLayer: Rule("transformer", _transformer_layer, whole=False, roles=_FEED_FORWARD),
