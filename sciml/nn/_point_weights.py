@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sciml.errors import ConfigError
+from sciml.nn.recast import recast
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -95,8 +96,4 @@ def adopt(module: nn.Module, cls: type[M], base: Any) -> M:
             f"module is a {type(module).__name__}, expected one that computes what torch's {base.__name__} does. "
             f"Build {cls.__name__} with the same arguments and load the state_dict, if that is meant."
         )
-    new = cls.__new__(cls)
-    new.__dict__ = {
-        name: value.copy() if isinstance(value, dict | set) else value for name, value in module.__dict__.items()
-    }
-    return new
+    return recast(module, cls)

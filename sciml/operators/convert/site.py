@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 from torch import Tensor, nn
 
 from sciml.errors import ConversionError
+from sciml.nn.recast import recast
 from sciml.operators.convert.lattice import LatticeAxis, Window, axes_of, between_scales
 from sciml.spaces import RegularGrid
 
@@ -218,10 +219,7 @@ def adopt(module: nn.Module, cls: type[M], site: Site) -> M:
         cls: The converted class.
         site: Where it stands.
     """
-    new = cls.__new__(cls)
-    new.__dict__ = {
-        name: value.copy() if isinstance(value, dict | set) else value for name, value in module.__dict__.items()
-    }
+    new = recast(module, cls)
     new.site = site  # type: ignore[assignment]
     return new
 
