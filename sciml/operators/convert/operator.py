@@ -174,11 +174,10 @@ class OperatorModule(nn.Module):
 
     def _points(self, x: Tensor) -> tuple[int, ...]:
         dim = len(self.axes)
-        least = dim + 1
-        if x.dim() < least:
+        if x.dim() != len(self.call.inputs) or 0 in x.shape:
             raise ConversionError(
-                f"the input has shape {tuple(x.shape)}, expected (batch, channels, {dim} axes of points) as "
-                f"{self.call.inputs} at the reference."
+                f"the input has shape {tuple(x.shape)}, at the reference {self.call.inputs}: expected as many axes, "
+                "none of them empty."
             )
         if self.axes[0].kind == "cloud" and self.call.inputs[:1] == self.reference_shape:
             return (x.shape[0],)  # the nodes of a graph

@@ -158,7 +158,7 @@ def test_wrong_arguments_name_themselves() -> None:
         to_operator(
             nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular"), RegularGrid(shape=(16,), bounds=((0.0, 1.0),))
         )
-    with pytest.raises(ConversionError, match=r"expected \(batch, channels, 1 axes of points\)"):
+    with pytest.raises(ConversionError, match=r"the input has shape \(16,\), at the reference \(2, 1, 16\)"):
         to_operator(conv, (16,))(torch.zeros(16))
 
 
@@ -200,3 +200,12 @@ def test_a_sum_over_points_is_refused_and_a_mean_of_cells_is_not() -> None:
     assert to_operator(Pooled("mean"), (8, 8))(torch.rand(1, 1, 16, 16)).shape == (1, 2, 16, 16)
     with pytest.raises(ConversionError, match=r"calls sum\(\) in its forward, which depends on the lattice"):
         to_operator(Pooled("sum"), (8, 8))
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16), (1, 1, 0, 0), (1, 1, 16)])
+def test_inputs_of_other_axes_or_without_points_are_refused(shape: tuple[int, ...]) -> None:
+    operator = to_operator(torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3, padding=1)), (8, 8))
+    with pytest.raises(
+        ConversionError, match=r"at the reference \(2, 1, 8, 8\): expected as many axes, none of them empty"
+    ):
+        operator(torch.zeros(shape))
